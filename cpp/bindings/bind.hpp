@@ -1,0 +1,13 @@
+/// Declares one binding function per layer.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace numpygeons::bindings {
+
+void bind_random(pybind11::module_& module);
+void bind_tempering(pybind11::module_& module);
+void bind_evidence(pybind11::module_& module);
+void bind_engine(pybind11::module_& module);
+
+}  // namespace numpygeons::bindings

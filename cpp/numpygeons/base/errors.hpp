@@ -1,0 +1,14 @@
+/// Names the errors of the core that are not bad arguments.
+#pragma once
+
+#include <stdexcept>
+
+namespace numpygeons {
+
+/// Numbers leave no way on: a log ratio of +inf, no finite state for a chain with beta > 0.
+/// The message names replica, chain, beta and scan.
+struct NumericalError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace numpygeons

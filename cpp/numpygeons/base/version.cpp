@@ -1,0 +1,2 @@
+/// Gives the static library its first object file.
+namespace numpygeons {}
