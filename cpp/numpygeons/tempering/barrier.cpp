@@ -1,0 +1,44 @@
+/// Sums rejection rates to the barrier.
+#include "numpygeons/tempering/barrier.hpp"
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "numpygeons/base/to_text.hpp"
+
+namespace numpygeons {
+
+void check_rejections(std::span<const double> rejections, std::size_t n_chains) {
+  if (rejections.size() + 1 != n_chains)
+    throw std::invalid_argument(
+        "rejections must have one entry per pair of " + std::to_string(n_chains) + " chains, " +
+        std::to_string(n_chains - 1) + ", got " + std::to_string(rejections.size()));
+  for (std::size_t i = 0; i < rejections.size(); ++i)
+    if (!(rejections[i] >= 0.0 && rejections[i] <= 1.0))
+      throw std::invalid_argument("rejections must lie in [0, 1]: got rejections[" +
+                                  std::to_string(i) + "] = " + to_text(rejections[i]));
+}
+
+Barrier::Barrier(const Schedule& schedule, std::span<const double> rejections) {
+  check_rejections(rejections, schedule.n_chains());
+  if (rejections.empty()) return;
+  std::vector<double> sums(schedule.n_chains());
+  for (std::size_t i = 0; i < rejections.size(); ++i) sums[i + 1] = sums[i] + rejections[i];
+  global_ = sums.back();
+  curve_.emplace(schedule.betas(), sums);
+}
+
+double Barrier::cumulative(double beta) const { return curve_ ? curve_->value(beta) : 0.0; }
+
+double Barrier::local(double beta) const { return curve_ ? curve_->derivative(beta) : 0.0; }
+
+double ideal_restart_rate(std::span<const double> rejections) {
+  check_rejections(rejections, rejections.size() + 1);
+  if (rejections.empty()) return 0.0;
+  double odds = 0.0;
+  for (const double r : rejections) odds += r / (1.0 - r);  // inf at r = 1
+  return 1.0 / (2.0 + 2.0 * odds);
+}
+
+}  // namespace numpygeons

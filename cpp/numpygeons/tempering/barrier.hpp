@@ -1,0 +1,43 @@
+/// Measures the communication barrier from the rejection rates.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "numpygeons/math/monotone_cubic.hpp"
+#include "numpygeons/tempering/schedule.hpp"
+
+namespace numpygeons {
+
+/// Throws std::invalid_argument unless there is one rejection rate in [0, 1] per neighbouring pair
+/// of `n_chains` chains.
+void check_rejections(std::span<const double> rejections, std::size_t n_chains);
+
+/// The global barrier Lambda, the cumulative one Lambda(beta) and the local one, its derivative.
+/// Source: Syed et al., "Non-reversible parallel tempering", JRSS B 84, 2022, section 4.
+class Barrier {
+ public:
+  /// `rejections`: mean rejection probability of the pairs (i, i + 1), shape (n_chains - 1,).
+  /// Throws std::invalid_argument for another shape and for rates outside [0, 1].
+  Barrier(const Schedule& schedule, std::span<const double> rejections);
+
+  /// The sum of the rejection rates; 0 for one chain. Below the limit of many chains.
+  [[nodiscard]] double global() const noexcept { return global_; }
+
+  /// The monotone cubic through (beta_i, sum of the rates below i), and its derivative; 0 for one
+  /// chain. Throws std::invalid_argument for a beta outside the schedule.
+  [[nodiscard]] double cumulative(double beta) const;
+  [[nodiscard]] double local(double beta) const;
+
+ private:
+  double global_ = 0.0;
+  std::optional<MonotoneCubic> curve_;  // none for one chain
+};
+
+/// Restarts per scan, of all replicas together, where every chain forgets its state between two
+/// scans: 1 / (2 + 2 sum r / (1 - r)). 0 where a pair rejects always, and for no pair: one chain
+/// has no restarts. Throws std::invalid_argument for rates outside [0, 1].
+/// Source: Syed et al. 2022, section 3.
+[[nodiscard]] double ideal_restart_rate(std::span<const double> rejections);
+
+}  // namespace numpygeons
