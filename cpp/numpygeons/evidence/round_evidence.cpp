@@ -1,0 +1,138 @@
+/// Estimates log Z of one round, with its error and the reasons not to trust it.
+#include "numpygeons/evidence/round_evidence.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "numpygeons/evidence/bennett.hpp"
+#include "numpygeons/evidence/influence_variance.hpp"
+#include "numpygeons/evidence/inputs.hpp"
+#include "numpygeons/evidence/mbar.hpp"
+#include "numpygeons/evidence/tours.hpp"
+
+namespace numpygeons {
+
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+/// What one round is made of.
+struct Round {
+  MatrixView<const double> v;
+  MatrixView<const std::uint32_t> replicas;
+  std::span<const double> betas;
+};
+
+InfluenceVariance error_of(const Round& round, const std::vector<double>& influence) {
+  return influence_variance({influence.data(), round.v.n_rows, round.v.n_columns}, round.replicas);
+}
+
+void take_error(RoundEvidence& result, const InfluenceVariance& error) {
+  result.variance = error.variance;
+  result.dof = error.dof;
+  result.series_variance = error.series_variance;
+  result.series_dof = error.series_dof;
+  result.tour_variance = error.tour_variance;
+  result.effective_tours = error.effective_tours;
+  result.sqrt_ratio = error.sqrt_ratio();
+}
+
+std::optional<InfluenceVariance> error_of_fit(const Round& round,
+                                              const std::optional<MbarFit>& fit) {
+  if (!fit) return std::nullopt;
+  const std::vector<double> direction = fit->direction(round.betas.size() - 1);
+  return error_of(round, mbar_influence(round.v, round.betas, *fit, direction));
+}
+
+/// Replaces Bennett's estimate by MBAR's; false when its equations are not solved.
+bool refine(const Round& round, bool reference_is_iid, RoundEvidence& result) {
+  constexpr double largest_weight = 5.0;
+  std::vector<double> weights(round.betas.size(), 1.0);
+  std::vector<double> f;
+  for (const double log_z : result.log_z_by_chain) f.push_back(-log_z);
+  std::optional<MbarFit> fit = mbar(round.v, round.betas, f, weights, 1);
+  if (!fit) return false;
+  if (reference_is_iid) {
+    // Independent draws say more than correlated ones; the fit with equal weights tells how much.
+    const double time = error_of_fit(round, fit)->autocorrelation_time;
+    weights[0] = std::clamp(time, 1.0, largest_weight);
+  }
+  fit = mbar_root(round.v, round.betas, fit->f, weights);
+  const std::optional<InfluenceVariance> error = error_of_fit(round, fit);
+  if (!error) return false;
+  take_error(result, *error);
+  result.method = EvidenceMethod::mbar;
+  result.reference_weight = weights[0];
+  for (std::size_t k = 0; k < f.size(); ++k) result.log_z_by_chain[k] = 0.0 - fit->f[k];
+  return true;
+}
+
+void add(std::vector<Flag>& flags, std::optional<Flag> flag) {
+  if (flag) flags.push_back(std::move(*flag));
+}
+
+void add_flags(RoundEvidence& result) {
+  add(result.flags, short_flag(result.n_scans));
+  if (!result.flags.empty()) return;  // nothing else can be judged from so few scans
+  const RoundDiagnostics diagnostics{.n_scans = result.n_scans,
+                                     .n_restarts = result.n_restarts,
+                                     .series_variance = result.series_variance,
+                                     .series_dof = result.series_dof,
+                                     .tour_variance = result.tour_variance,
+                                     .effective_tours = result.effective_tours};
+  add(result.flags, few_tours_flag(diagnostics));
+  add(result.flags, slow_flag(diagnostics));
+}
+
+}  // namespace
+
+RoundEvidence round_evidence(MatrixView<const double> v, MatrixView<const std::uint32_t> replicas,
+                             std::span<const double> betas, bool reference_is_iid,
+                             double exponential_budget) {
+  check_log_ratios(v, betas);
+  check_replicas(replicas, v.n_rows, v.n_columns);
+  const Round round{.v = v, .replicas = replicas, .betas = betas};
+  RoundEvidence result{.n_scans = v.n_rows,
+                       .n_chains = v.n_columns,
+                       .log_z = nan,
+                       .variance = nan,
+                       .dof = 1.0,
+                       .series_variance = nan,
+                       .series_dof = 1.0,
+                       .tour_variance = nan,
+                       .sqrt_ratio = nan,
+                       .n_restarts = count_restarts(replicas),
+                       .log_z_by_chain = {0.0}};
+  if (betas.size() == 1) return result;
+
+  Bennett pairs = bennett(v, betas);
+  for (const double c : pairs.log_ratios) {
+    result.log_z_by_chain.push_back(result.log_z_by_chain.back() + c);
+  }
+  result.method = EvidenceMethod::bennett;
+  if (std::optional<Flag> flag = no_overlap_flag(pairs, betas, v.n_rows)) {
+    result.variance = std::numeric_limits<double>::infinity();
+    result.flags.push_back(std::move(*flag));
+    add(result.flags, short_flag(v.n_rows));
+  } else {
+    const auto n_chains = static_cast<double>(v.n_columns);
+    const double cost = static_cast<double>(v.n_rows) * n_chains * n_chains;
+    if (cost > exponential_budget || !refine(round, reference_is_iid, result)) {
+      take_error(result, error_of(round, bennett_influence(v, betas, pairs, 0, betas.size() - 1)));
+    }
+    add_flags(result);
+  }
+  result.log_z = result.log_z_by_chain.back();
+  result.pair_log_ratios = std::move(pairs.log_ratios);
+  result.overlaps = std::move(pairs.overlaps);
+  return result;
+}
+
+RoundEvidence round_evidence(MatrixView<const double> v, MatrixView<const std::uint32_t> replicas,
+                             std::span<const double> betas) {
+  return round_evidence(v, replicas, betas, !betas.empty() && betas[0] == 0.0);
+}
+
+}  // namespace numpygeons
