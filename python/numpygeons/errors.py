@@ -1,0 +1,21 @@
+"""Name the errors and the warning that the package raises."""
+
+__all__ = ["ModelError", "NumericalError", "NumpygeonsWarning"]
+
+
+class ModelError(ValueError):
+    """The model has no proper prior to temper from, or no fixed likelihood.
+
+    The message names the site and says what to write instead.
+    """
+
+
+class NumericalError(ArithmeticError):
+    """The numbers leave no way on.
+
+    The message names replica, chain, beta and scan.
+    """
+
+
+class NumpygeonsWarning(UserWarning):
+    """The run goes on, but something in the model or the result deserves a look."""

@@ -1,0 +1,53 @@
+"""Shared fixtures: precision, and the folder of reference problems."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import jax
+import numpy as np
+import pytest
+
+_X64 = getattr(jax, "enable_x64", None)
+if _X64 is None:  # before JAX 0.8
+    from jax.experimental import enable_x64 as _X64
+
+
+@pytest.fixture(params=["float64", "float32"])
+def precision(request: pytest.FixtureRequest) -> Iterator[np.dtype]:
+    """Run the test in both of JAX's precisions; x64 is put back afterwards."""
+    with _X64(request.param == "float64"):
+        yield np.dtype(request.param)
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Run the test in float64."""
+    with _X64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of reference problems: NUMPYGEONS_REFERENCE, or ../shared/reference."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "reference"
+    folder = Path(os.environ.get("NUMPYGEONS_REFERENCE", default))
+    if not (folder / "problems" / "models.py").is_file():
+        pytest.skip(f"no reference problems in {folder}; set NUMPYGEONS_REFERENCE")
+    return folder
+
+
+@pytest.fixture
+def reference_module(reference: Path) -> Callable[[str], ModuleType]:
+    """Load `problems/<name>.py` anew, so that its arrays have the precision of the test."""
+
+    def load(name: str) -> ModuleType:
+        source = reference / "problems" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"reference_{name}", source)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
