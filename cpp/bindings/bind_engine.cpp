@@ -1,10 +1,234 @@
 /// Binds the layer engine: convert, call, convert.
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
+#include <bit>
+
+#include "arrays.hpp"
 #include "bind.hpp"
+#include "numpygeons/base/errors.hpp"
+#include "numpygeons/engine/adaptation.hpp"
+#include "numpygeons/engine/coordinator.hpp"
+#include "numpygeons/engine/round.hpp"
+#include "xla_handler.hpp"
 
 namespace numpygeons::bindings {
 
-void bind_engine(pybind11::module_&) {}
+namespace py = pybind11;
+using py::literals::operator""_a;
+
+namespace {
+
+py::ssize_t size(std::size_t n) { return static_cast<py::ssize_t>(n); }
+
+/// The chains and the randomness of the next scan, as new arrays.
+template <class Real>
+py::tuple prepare(const Coordinator& coordinator) {
+  const CoordinatorSettings& s = coordinator.settings();
+  py::array_t<std::int32_t> chains(size(s.n_chains));
+  py::array_t<Real> normals({size(s.n_chains), size(s.n_normals)});
+  py::array_t<Real> uniforms({size(s.n_chains), size(s.n_uniforms)});
+  coordinator.prepare(NextScan<Real>{{chains.mutable_data(), s.n_chains},
+                                     {normals.mutable_data(), s.n_chains * s.n_normals},
+                                     {uniforms.mutable_data(), s.n_chains * s.n_uniforms}});
+  return py::make_tuple(chains, normals, uniforms);
+}
+
+/// Runs scans through a Python function (scan, chains, normals, uniforms) ->
+/// (x, log_reference, v, statistics).
+template <class Real>
+void run_scans_in_python(Coordinator& coordinator, std::size_t n_scans, const py::function& f) {
+  const CoordinatorSettings& s = coordinator.settings();
+  std::array<ArrayIn<Real>, 4> explored;  // outlives the call that filled it
+  const auto explore = [&](std::size_t scan, std::span<const std::int32_t> chains,
+                           std::span<const Real> normals, std::span<const Real> uniforms) {
+    const py::tuple result =
+        f(scan, py::array_t<std::int32_t>(size(s.n_chains), chains.data()),
+          py::array_t<Real>({size(s.n_chains), size(s.n_normals)}, normals.data()),
+          py::array_t<Real>({size(s.n_chains), size(s.n_uniforms)}, uniforms.data()));
+    for (std::size_t k = 0; k < explored.size(); ++k)
+      explored[k] = py::cast<ArrayIn<Real>>(result[k]);
+    return Explored<Real>{as_span(explored[0]), as_span(explored[1]), as_span(explored[2]),
+                          as_span(explored[3])};
+  };
+  run_scans<Real>(coordinator, n_scans, explore);
+}
+
+void bind_adaptation(py::module_& module) {
+  module.def(
+      "tuned_steps",
+      [](const ArrayIn<double>& steps, const ArrayIn<double>& acceptance, double target,
+         std::size_t n_scans) {
+        return copied(tuned_steps(as_span(steps), as_span(acceptance), target, n_scans),
+                      {steps.size()});
+      },
+      "steps"_a, "acceptance"_a, "target"_a, "n_scans"_a,
+      "Step sizes whose mean acceptance probability should come near `target`.");
+  module.def(
+      "neighbour_variances",
+      [](const ArrayIn<double>& old, const ArrayIn<double>& counts, const ArrayIn<double>& means,
+         const ArrayIn<double>& squared_deviations, double prior_visits, bool skip_first) {
+        return copied(neighbour_variances(as_span(old), as_span(counts), as_span(means),
+                                          as_span(squared_deviations), prior_visits, skip_first),
+                      {old.shape(), old.shape() + old.ndim()});
+      },
+      "old"_a, "counts"_a, "means"_a, "squared_deviations"_a, "prior_visits"_a, "skip_first"_a,
+      "Variances per chain and coordinate from the pooled visits to a chain and its neighbours.");
+  module.def(
+      "carry_over",
+      [](const ArrayIn<double>& betas, const ArrayIn<double>& values,
+         const ArrayIn<double>& new_betas) {
+        std::vector<py::ssize_t> shape(values.shape(), values.shape() + values.ndim());
+        shape.at(0) = new_betas.size();
+        return copied(carry_over(as_span(betas), as_span(values), as_span(new_betas)), shape);
+      },
+      "betas"_a, "values"_a, "new_betas"_a,
+      "Rows of `values` moved from `betas` to `new_betas`, linearly in log beta.");
+}
+
+/// One row per chain from the moments, `field` of each.
+template <class Field>
+py::array_t<double> by_chain(const RoundData& data, Field field) {
+  py::array_t<double> result({size(data.moments.size()), size(data.dimension)});
+  double* out = result.mutable_data();
+  for (const Moments& moments : data.moments)
+    out = std::copy(field(moments).begin(), field(moments).end(), out);
+  return result;
+}
+
+void bind_round_data(py::module_& module) {
+  using Pointer = std::shared_ptr<RoundData>;
+  py::class_<RoundData, Pointer>(module, "RoundData", "Everything recorded in one round.")
+      .def_readonly("round", &RoundData::round)
+      .def_readonly("n_scans", &RoundData::n_scans)
+      .def_readonly("n_restarts", &RoundData::n_restarts)
+      .def_readonly("n_round_trips", &RoundData::n_round_trips)
+      .def_readonly("n_zero_likelihood", &RoundData::n_zero_likelihood)
+      .def_property_readonly(
+          "first_zero_likelihood",
+          [](const RoundData& data) -> py::object {
+            if (!data.first_zero_likelihood) return py::none();
+            const FirstZeroLikelihood& first = *data.first_zero_likelihood;
+            return py::make_tuple(first.replica.value, first.chain.value, first.beta, first.scan);
+          },
+          "(replica, chain, beta, scan) of the first state with V = -inf, or None.")
+      .def_property_readonly(
+          "v",
+          [](const Pointer& data) {
+            return shared(data->v.data(), {size(data->n_scans), size(data->n_chains)}, data);
+          },
+          "V by scan and chain, shape (n_scans, n_chains), nats.")
+      .def_property_readonly(
+          "replicas",
+          [](const Pointer& data) {
+            return shared(data->replicas.data(), {size(data->n_scans), size(data->n_chains)}, data);
+          },
+          "Who sat at each chain, shape (n_scans, n_chains).")
+      .def_property_readonly(
+          "statistic_sums",
+          [](const RoundData& data) {
+            return copied(data.statistic_sums, {size(data.n_chains), size(data.n_statistics)});
+          },
+          "Sums of the explorer's statistics, shape (n_chains, n_statistics).")
+      .def_property_readonly("counts",
+                             [](const RoundData& data) {
+                               py::array_t<double> counts(size(data.moments.size()));
+                               for (std::size_t c = 0; c < data.moments.size(); ++c)
+                                 counts.mutable_at(size(c)) =
+                                     static_cast<double>(data.moments[c].count);
+                               return counts;
+                             })
+      .def_property_readonly("means",
+                             [](const RoundData& data) {
+                               return by_chain(data,
+                                               [](const Moments& m) -> auto& { return m.mean; });
+                             })
+      .def_property_readonly("squared_deviations", [](const RoundData& data) {
+        return by_chain(data, [](const Moments& m) -> auto& { return m.squared_deviation; });
+      });
+}
+
+void bind_coordinator(py::module_& module) {
+  py::class_<Coordinator>(module, "Coordinator",
+                          "Owns the index process and the recorders of a run.")
+      .def(py::init([](std::uint64_t seed, std::size_t n_chains, std::size_t dimension,
+                       std::size_t n_normals, std::size_t n_uniforms, std::size_t n_statistics,
+                       bool records_draws, bool records_moments) {
+             return std::make_unique<Coordinator>(
+                 CoordinatorSettings{seed, n_chains, dimension, n_normals, n_uniforms, n_statistics,
+                                     records_draws, records_moments});
+           }),
+           py::kw_only(), "seed"_a, "n_chains"_a, "dimension"_a, "n_normals"_a, "n_uniforms"_a,
+           "n_statistics"_a, "records_draws"_a = true, "records_moments"_a = true)
+      .def(
+          "begin_round",
+          [](Coordinator& self, std::uint32_t round, std::size_t n_scans,
+             const ArrayIn<double>& betas, const ArrayIn<double>& centre,
+             const ArrayIn<double>& scale, std::size_t real_bytes, std::size_t most_draws) {
+            self.begin_round(round, n_scans, Schedule({betas.data(), betas.data() + betas.size()}),
+                             as_span(centre), as_span(scale), real_bytes, most_draws);
+          },
+          py::kw_only(), "round"_a, "n_scans"_a, "betas"_a, "centre"_a, "scale"_a, "real_bytes"_a,
+          "most_draws"_a)
+      .def(
+          "take_draws",
+          [](Coordinator& self) {
+            const auto draws = std::make_shared<Draws>(self.take_draws());
+            return py::make_tuple(
+                shared(reinterpret_cast<const std::uint8_t*>(draws->x.data()),
+                       {size(draws->x.size())}, draws),
+                shared(draws->log_reference.data(), {size(draws->log_reference.size())}, draws));
+          },
+          "The target's states since the last call, as bytes, and their log gamma_0.")
+      .def("prepare_f32", &prepare<float>, "Chains and randomness of the next scan, float32.")
+      .def("prepare_f64", &prepare<double>, "Chains and randomness of the next scan, float64.")
+      .def("run_scans_f32", &run_scans_in_python<float>, "n_scans"_a, "explore"_a)
+      .def("run_scans_f64", &run_scans_in_python<double>, "n_scans"_a, "explore"_a)
+      .def("end_round", &Coordinator::end_round)
+      .def("rethrow", &Coordinator::rethrow)
+      .def("request_stop", &Coordinator::request_stop)
+      .def_property_readonly("stop_requested", &Coordinator::stop_requested)
+      .def_property_readonly("n_scans_done", &Coordinator::n_scans_done)
+      .def_property(
+          "chains",
+          [](const Coordinator& self) {
+            return copied(self.chains(), {size(self.settings().n_chains)});
+          },
+          [](Coordinator& self, const ArrayIn<std::uint32_t>& chains) {
+            self.set_chains(as_span(chains));
+          },
+          "Chain of each replica, shape (n_chains,).")
+      .def_property_readonly(
+          "address",
+          [](const Coordinator& self) {
+            const auto address = std::bit_cast<std::uint64_t>(&self);
+            py::array_t<std::uint32_t> halves(2);
+            halves.mutable_at(0) = static_cast<std::uint32_t>(address);
+            halves.mutable_at(1) = static_cast<std::uint32_t>(address >> 32);
+            return halves;
+          },
+          "The coordinator's address in two halves, for the compiled program's custom call.");
+}
+
+}  // namespace
+
+void bind_engine(py::module_& module) {
+  py::module_ engine = module.def_submodule("engine", "Rounds, records and adaptation.");
+  py::register_exception_translator([](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const NumericalError& numerical) {
+      const auto type = py::module_::import("numpygeons.errors").attr("NumericalError");
+      py::set_error(type, numerical.what());
+    }
+  });
+  bind_adaptation(engine);
+  bind_round_data(engine);
+  bind_coordinator(engine);
+  engine.def("xla_scan_handler_f32", &xla_scan_handler_f32);
+  engine.def("xla_scan_handler_f64", &xla_scan_handler_f64);
+}
 
 }  // namespace numpygeons::bindings

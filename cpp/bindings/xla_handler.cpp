@@ -1,0 +1,67 @@
+/// Calls Coordinator::scan from inside a compiled program, through XLA's typed foreign function
+/// interface. Python is not involved and no lock is held.
+#include "xla_handler.hpp"
+
+#include <bit>
+#include <cstdint>
+
+#include "numpygeons/engine/coordinator.hpp"
+#include "xla/ffi/api/ffi.h"
+
+namespace numpygeons::bindings {
+
+namespace {
+
+namespace ffi = xla::ffi;
+
+template <ffi::DataType type>
+auto as_span(ffi::Buffer<type>& buffer) {
+  return std::span(buffer.typed_data(), buffer.element_count());
+}
+
+/// Operands: the coordinator's address in two halves (an attribute would become part of the
+/// program and of its cache key), then what was explored. Results: `go_on` (0 or 1), then what the
+/// next scan needs.
+template <ffi::DataType type>
+ffi::Error scan(ffi::Buffer<ffi::U32> handle, ffi::Buffer<type> x, ffi::Buffer<type> log_reference,
+                ffi::Buffer<type> v, ffi::Buffer<type> statistics,
+                ffi::ResultBuffer<ffi::S32> go_on, ffi::ResultBuffer<ffi::S32> chains,
+                ffi::ResultBuffer<type> normals, ffi::ResultBuffer<type> uniforms) {
+  using Real = ffi::NativeType<type>;
+  const std::uint64_t address =
+      handle.typed_data()[0] | (static_cast<std::uint64_t>(handle.typed_data()[1]) << 32);
+  auto& coordinator = *std::bit_cast<Coordinator*>(address);
+  const Explored<Real> explored{as_span(x), as_span(log_reference), as_span(v),
+                                as_span(statistics)};
+  const NextScan<Real> next{as_span(*chains), as_span(*normals), as_span(*uniforms)};
+  go_on->typed_data()[0] = coordinator.scan(explored, next) ? 1 : 0;
+  return ffi::Error::Success();
+}
+
+template <ffi::DataType type>
+auto binding() {
+  return ffi::Ffi::Bind()
+      .template Arg<ffi::Buffer<ffi::U32>>()
+      .template Arg<ffi::Buffer<type>>()
+      .template Arg<ffi::Buffer<type>>()
+      .template Arg<ffi::Buffer<type>>()
+      .template Arg<ffi::Buffer<type>>()
+      .template Ret<ffi::Buffer<ffi::S32>>()
+      .template Ret<ffi::Buffer<ffi::S32>>()
+      .template Ret<ffi::Buffer<type>>()
+      .template Ret<ffi::Buffer<type>>();
+}
+
+XLA_FFI_DEFINE_HANDLER(scan_f32, scan<ffi::F32>, binding<ffi::F32>());
+XLA_FFI_DEFINE_HANDLER(scan_f64, scan<ffi::F64>, binding<ffi::F64>());
+
+pybind11::capsule capsule(XLA_FFI_Handler* handler) {
+  return pybind11::capsule(std::bit_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");
+}
+
+}  // namespace
+
+pybind11::capsule xla_scan_handler_f32() { return capsule(scan_f32); }
+pybind11::capsule xla_scan_handler_f64() { return capsule(scan_f64); }
+
+}  // namespace numpygeons::bindings

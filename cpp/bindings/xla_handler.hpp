@@ -1,0 +1,12 @@
+/// Gives the XLA custom calls that let a compiled program run scans of a coordinator.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace numpygeons::bindings {
+
+/// Capsules of the handlers for the model's number type, to be registered with `jax.ffi`.
+[[nodiscard]] pybind11::capsule xla_scan_handler_f32();
+[[nodiscard]] pybind11::capsule xla_scan_handler_f64();
+
+}  // namespace numpygeons::bindings
