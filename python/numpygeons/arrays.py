@@ -1,0 +1,14 @@
+"""Names the array types that the package passes around."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = jax.Array
+Floats: TypeAlias = npt.NDArray[np.float64]
+Reals: TypeAlias = npt.NDArray[np.floating[Any]]  # in the model's precision
+Integers: TypeAlias = npt.NDArray[np.int64]

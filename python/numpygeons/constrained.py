@@ -1,0 +1,39 @@
+"""Maps draws from unconstrained space to the model's sites, a chunk at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from numpygeons.path import Path
+
+CHUNK = 1024  # draws at a time: bounds the memory, and one compilation serves any number
+
+
+def map_draws(
+    path: Path, x: npt.NDArray[Any], *, to: str = "constrain"
+) -> dict[str, npt.NDArray[Any]]:
+    """The path's function `to` ("constrain" or "log_likelihood") of every row of x.
+
+    x has shape (n, dimension); results have shape (n, *site_shape). The last chunk is padded.
+    """
+    n = len(x)
+    key = ("map", to)
+    if key not in path.programs:
+        path.programs[key] = jax.jit(jax.vmap(getattr(path, to)))
+    program = path.programs[key]
+    result: dict[str, npt.NDArray[Any]] = {}
+    for start in range(0, n, CHUNK):
+        rows = x[start : start + CHUNK]
+        n_rows = len(rows)
+        if n_rows < CHUNK:
+            rows = np.concatenate([rows, np.repeat(rows[-1:], CHUNK - n_rows, axis=0)])
+        for name, values in program(rows).items():
+            chunk = np.asarray(values)[:n_rows]
+            if name not in result:
+                result[name] = np.empty((n, *chunk.shape[1:]), chunk.dtype)
+            result[name][start : start + n_rows] = chunk
+    return result

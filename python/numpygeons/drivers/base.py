@@ -1,0 +1,66 @@
+"""States what a driver does: it runs the scans of a round and hands back the replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from numpygeons import _core
+from numpygeons.drivers.compilation import Lowered, Program
+from numpygeons.drivers.exploration import Explore, Replicas
+from numpygeons.potential import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Block:
+    """Consecutive scans of one round, and the reference's exact draws for them."""
+
+    n_scans: int
+    draws: State  # leading axis: the draws that were made together
+    first: int  # index in `draws` of the block's first scan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shapes:
+    """Shapes and types of what a run works on, as `jax.ShapeDtypeStruct`; enough to compile."""
+
+    draws: State  # leading axis: a batch of reference draws
+    replicas: Replicas  # leading axis: n_chains
+    betas: jax.ShapeDtypeStruct
+    tuning: Any
+    chains: jax.ShapeDtypeStruct
+    normals: jax.ShapeDtypeStruct
+    uniforms: jax.ShapeDtypeStruct
+
+
+Progress = Callable[[int], None]  # called now and then with the scans done in the round
+
+
+class Driver(Protocol):
+    """Explores and swaps, `block.n_scans` times, through the coordinator."""
+
+    program: Program
+
+    @staticmethod
+    def lower(explore: Explore, shapes: Shapes, *, single: bool) -> Lowered:
+        """Traces what is to be compiled."""
+        ...
+
+    def run(
+        self,
+        coordinator: _core.engine.Coordinator,
+        replicas: Replicas,
+        betas: np.ndarray[Any, Any],
+        tuning: Any,
+        block: Block,
+        progress: Progress,
+    ) -> Replicas:
+        """Runs the block; stops early when the coordinator is asked to.
+
+        Raises what the exploration raises, and `KeyboardInterrupt` after the scan under way.
+        """
+        ...

@@ -1,0 +1,132 @@
+"""Compiles programs once, ahead of time, and as one machine function where XLA can.
+
+XLA on the CPU runs a program as a list of small kernels; for a small model the time between them
+is most of the time. A call marked `xla_cpu_small_call` is compiled as a single function instead.
+It can hold neither library calls (matrix factorisations, sorting, FFT) nor large matrix products,
+which are faster as kernels of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import jax
+from jax.experimental.xla_metadata import set_xla_metadata
+
+from numpygeons.arrays import Array
+
+logger = logging.getLogger(__name__)
+
+# Primitives that become calls of a library, which a single function cannot make.
+LIBRARY_CALLS = frozenset({
+    "approx_top_k", "cholesky", "conv_general_dilated", "debug_callback", "eig", "eigh",
+    "ffi_call", "fft", "geqp3", "geqrf", "hessenberg", "householder_product",
+    "io_callback", "lu", "pure_callback", "qr", "schur", "sort", "svd",
+    "symmetric_product", "top_k", "triangular_solve", "tridiagonal", "tridiagonal_solve",
+})  # fmt: skip
+# The older emitters know every operation inside a single function, scatter too.
+SINGLE_FUNCTION_OPTIONS: dict[str, Any] = {"xla_cpu_use_fusion_emitters": False}
+# Programs that run once in a while: less time to compile, hardly more to run.
+OCCASIONAL_OPTIONS = {**SINGLE_FUNCTION_OPTIONS, "xla_backend_optimization_level": 1}
+LARGEST_PRODUCT = 32_768  # multiplications in one matrix product
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Program:
+    """A compiled program."""
+
+    call: Callable[..., Any]
+    as_one_function: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lowered:
+    """A traced program: how to compile it, and how to trace it anew if XLA refuses."""
+
+    compile: Callable[[], Program]  # needs no Python, so it may run in any thread
+    otherwise: Callable[[], Lowered] | None = None
+
+
+def _equations(jaxpr: Any) -> Iterator[Any]:
+    for equation in jaxpr.eqns:
+        yield equation
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                inner = getattr(inner, "jaxpr", inner)
+                if hasattr(inner, "eqns"):
+                    yield from _equations(inner)
+
+
+def _multiplications(equation: Any) -> int:
+    ((contracted, _), _) = equation.params["dimension_numbers"]
+    left = equation.invars[0].aval.shape
+    result: int = prod(equation.outvars[0].aval.shape) * prod(left[a] for a in contracted)
+    return result
+
+
+def fits_one_function(function: Callable[..., Any], *arguments: Any) -> bool:
+    """Whether XLA can compile `function`, and should, without calls of library kernels."""
+    for equation in _equations(jax.make_jaxpr(function)(*arguments)):
+        if equation.primitive.name in LIBRARY_CALLS:
+            return False
+        if (
+            equation.primitive.name == "dot_general"
+            and _multiplications(equation) > LARGEST_PRODUCT
+        ):
+            return False
+    return True
+
+
+def as_one_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, marked to be compiled as a single machine function inside a larger program."""
+    inner = jax.jit(function, inline=False)
+
+    def call(*arguments: Array) -> Any:
+        with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
+            return inner(*arguments)
+
+    return call
+
+
+def lower_program(
+    make: Callable[[bool], Callable[..., Any]], operands: tuple[Any, ...], *, single: bool
+) -> Lowered:
+    """Traces `make(single)` for these operands; `make(False)` is the way out."""
+    lowered = jax.jit(make(single)).lower(*operands)
+    if not single:
+        return Lowered(compile=lambda: Program(call=lowered.compile(), as_one_function=False))
+
+    def compile_single() -> Program:
+        call = lowered.compile(compiler_options=SINGLE_FUNCTION_OPTIONS)
+        return Program(call=call, as_one_function=True)
+
+    return Lowered(
+        compile=compile_single, otherwise=lambda: lower_program(make, operands, single=False)
+    )
+
+
+def compile_together(lowered: list[Lowered]) -> list[Program]:
+    """Compiles several programs side by side: the last one here, each other in a thread.
+
+    Tracing stays in the calling thread, which alone knows the precision that JAX is set to.
+    """
+    with ThreadPoolExecutor(max(len(lowered) - 1, 1)) as pool:
+        futures = [pool.submit(one.compile) for one in lowered[:-1]]
+        last = _compile(lowered[-1], lowered[-1].compile)
+        return [_compile(a, b.result) for a, b in zip(lowered, futures, strict=False)] + [last]
+
+
+def _compile(lowered: Lowered, compiled: Callable[[], Program]) -> Program:
+    """What `compiled` gives, or the way out of `lowered` where XLA refuses."""
+    try:
+        return compiled()
+    except jax.errors.JaxRuntimeError as error:
+        if lowered.otherwise is None:
+            raise
+        logger.debug("XLA cannot compile the exploration as one function: %s", error)
+        return lowered.otherwise().compile()

@@ -1,0 +1,67 @@
+"""Runs scans one by one from C++, each exploration one call of a jitted function (any device)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from numpygeons import _core
+from numpygeons.drivers.base import Block, Progress, Shapes
+from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
+from numpygeons.drivers.exploration import Explore, Replicas
+
+
+class StepwiseDriver:
+    """The round loop is the core's; it calls back here once per scan."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    @staticmethod
+    def lower(explore: Explore, shapes: Shapes, *, single: bool) -> Lowered:
+        """Traces the exploration; `single`: as one machine function if XLA can."""
+
+        def make(one_function: bool) -> Explore:
+            return as_one_function(explore) if one_function else explore
+
+        reference = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), shapes.draws)
+        operands = (
+            shapes.chains,
+            shapes.replicas,
+            shapes.betas,
+            shapes.tuning,
+            reference,
+            shapes.normals,
+            shapes.uniforms,
+        )
+        return lower_program(make, operands, single=single)
+
+    def run(
+        self,
+        coordinator: _core.engine.Coordinator,
+        replicas: Replicas,
+        betas: Any,
+        tuning: Any,
+        block: Block,
+        progress: Progress,
+    ) -> Replicas:
+        """See `Driver.run`."""
+        start = coordinator.n_scans_done
+        double = replicas.x.dtype == np.float64
+
+        def explore(scan: int, chains: Any, normals: Any, uniforms: Any) -> tuple[Any, ...]:
+            nonlocal replicas
+            reference = jax.tree.map(lambda a: a[block.first + scan - start], block.draws)
+            replicas, statistics = self.program.call(
+                chains, replicas, betas, tuning, reference, normals, uniforms
+            )
+            progress(scan)
+            return tuple(
+                np.asarray(a) for a in (replicas.x, replicas.log_reference, replicas.v, statistics)
+            )
+
+        run_scans = coordinator.run_scans_f64 if double else coordinator.run_scans_f32
+        run_scans(block.n_scans, explore)
+        return replicas

@@ -1,0 +1,102 @@
+"""States what an explorer is: a kernel that keeps a tempered density, and how it is tuned.
+
+An explorer is a pure function of one replica. The drivers add batching, compilation and the
+exact draws at beta = 0; the tuning is one row per chain and changes only between rounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from numpygeons.arrays import Array, Floats
+from numpygeons.potential import Evaluate, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseShape:
+    """How much randomness one exploration of one replica takes."""
+
+    n_normals: int
+    n_uniforms: int
+
+
+class Noise(NamedTuple):
+    """The randomness of one replica in one scan: a function of (seed, replica, round, scan)."""
+
+    normals: Array  # shape (n_normals,)
+    uniforms: Array  # shape (n_uniforms,), in the open interval (0, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Start:
+    """What is known before the first round."""
+
+    betas: Floats  # shape (n_chains,)
+    centre: Floats  # shape (dimension,): median of draws from the reference
+    scale: Floats  # shape (dimension,): their interquartile range / 1.35, a robust deviation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RoundOutcome:
+    """What an explorer may learn from a finished round; rows by chain."""
+
+    round: int  # 1-based
+    n_scans: int
+    betas: Floats  # shape (n_chains,), of the finished round
+    new_betas: Floats  # shape (n_chains,), of the round to come
+    statistics: dict[str, Floats]  # means over scans, shape (n_chains,) each
+    counts: Floats  # visits, shape (n_chains,)
+    means: Floats  # of the unconstrained coordinates, shape (n_chains, dimension)
+    squared_deviations: Floats  # sums about the means, shape (n_chains, dimension)
+
+
+class Explorer(Protocol):
+    """A kernel that keeps the density exp(log gamma_0 + beta V), for every beta in (0, 1].
+
+    Tuning is any pytree of NumPy arrays whose leading axis is the chain; `explore` gets the row
+    of the chain that the replica is at.
+    """
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Names of the numbers that `explore` reports; "acceptance" and "n_gradients" are
+        shown in the report."""
+        ...
+
+    @property
+    def needs_gradients(self) -> bool:
+        """Whether states carry gradients."""
+        ...
+
+    def noise(self, dimension: int) -> NoiseShape:
+        """How much randomness one exploration takes."""
+        ...
+
+    def start(self, start: Start) -> Any:
+        """The tuning of the first round."""
+        ...
+
+    def explore(
+        self, evaluate: Evaluate, state: State, beta: Array, tuning: Any, noise: Noise
+    ) -> tuple[State, Array]:
+        """One exploration: the next state, and the statistics in the order of their names.
+
+        `evaluate` costs one evaluation of log gamma_0 and V with their gradients. A state whose
+        density is zero or not finite must be rejected, never returned.
+        """
+        ...
+
+    def adapt(self, tuning: Any, outcome: RoundOutcome) -> Any:
+        """The tuning of the next round, for the chains of `outcome.new_betas`."""
+        ...
+
+
+def step_sizes(tuning: Any, n_chains: int) -> Floats:
+    """The step size of each chain, or NaN for an explorer that has none; shape (n_chains,)."""
+    steps = getattr(tuning, "step_size", None)
+    if steps is None:
+        return np.full(n_chains, np.nan)
+    return np.asarray(steps, np.float64)

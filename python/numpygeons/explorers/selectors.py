@@ -1,0 +1,64 @@
+"""Decides when an AutoStep search doubles or halves its step (Liu et al. 2024, section 4).
+
+A search looks at the change of the log joint density, `difference`, over one trial with the step
+2^e times the base step. Both bounds are logarithms of numbers in (0, 1), lower <= upper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import jax.numpy as jnp
+
+from numpygeons.arrays import Array
+
+
+class Selector(Protocol):
+    """When to double and when to halve; never both for the same difference."""
+
+    def bounds(self, uniforms: Array) -> tuple[Array, Array]:
+        """The two bounds (lower, upper) of one step, from two uniforms, shape (2,)."""
+        ...
+
+    def doubles(self, difference: Array, lower: Array, upper: Array) -> Array:
+        """Whether the trial was so easy that a larger step should be tried."""
+        ...
+
+    def halves(self, difference: Array, lower: Array, upper: Array) -> Array:
+        """Whether the trial was so bad that a smaller step must be tried."""
+        ...
+
+
+def _random_bounds(uniforms: Array) -> tuple[Array, Array]:
+    logs = jnp.log(uniforms)
+    return jnp.minimum(logs[0], logs[1]), jnp.maximum(logs[0], logs[1])
+
+
+@dataclass(frozen=True, slots=True)
+class SymmetricSelector:
+    """Compares the size of the difference: a trial and its inverse are judged alike, so that the
+    reversibility check of an unchanged step costs nothing."""
+
+    def bounds(self, uniforms: Array) -> tuple[Array, Array]:
+        return _random_bounds(uniforms)
+
+    def doubles(self, difference: Array, lower: Array, upper: Array) -> Array:
+        return jnp.abs(difference) < -upper
+
+    def halves(self, difference: Array, lower: Array, upper: Array) -> Array:
+        return ~(jnp.abs(difference) <= -lower)
+
+
+@dataclass(frozen=True, slots=True)
+class AsymmetricSelector:
+    """Compares the difference itself, as autoMALA was first published."""
+
+    def bounds(self, uniforms: Array) -> tuple[Array, Array]:
+        return _random_bounds(uniforms)
+
+    def doubles(self, difference: Array, lower: Array, upper: Array) -> Array:
+        return difference > upper
+
+    def halves(self, difference: Array, lower: Array, upper: Array) -> Array:
+        return ~(difference >= lower)

@@ -1,0 +1,78 @@
+"""Measures a finished round: swaps, barrier, evidence, and how well the explorers mixed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numpygeons import _core
+from numpygeons.arrays import Floats
+from numpygeons.records import Flag, RoundRecord, ZeroLikelihood
+
+
+def energy_autocorrelation(v: Floats, replicas: np.ndarray) -> Floats:
+    """Correlation, over scans, of V before and after exploring; shape (n_chains,).
+
+    Near 1 the explorer hardly moves V, and swaps meet the same values again. Scans where either
+    value is -inf are left out; NaN where fewer than three are left or V is constant.
+
+    Parameters
+    ----------
+    v : array, shape (n_scans, n_chains)
+        V after exploring, by chain.
+    replicas : array of integers, shape (n_scans, n_chains)
+        Who sat at each chain.
+    """
+    by_replica = np.empty_like(v)
+    np.put_along_axis(by_replica, replicas.astype(np.intp), v, axis=1)
+    before = np.take_along_axis(by_replica[:-1], replicas[1:].astype(np.intp), axis=1)
+    after = v[1:]
+    correlations = np.full(v.shape[1], np.nan)
+    for chain in range(v.shape[1]):
+        finite = np.isfinite(before[:, chain]) & np.isfinite(after[:, chain])
+        x, y = before[finite, chain], after[finite, chain]
+        if len(x) < 3:
+            continue
+        x, y = x - x.mean(), y - y.mean()
+        product = np.sqrt(x @ x) * np.sqrt(y @ y)
+        if product > 0:
+            correlations[chain] = (x @ y) / product
+    return correlations
+
+
+def measure(
+    data: _core.engine.RoundData,
+    betas: Floats,
+    statistics: tuple[str, ...],
+    step_sizes: Floats,
+) -> tuple[RoundRecord, _core.evidence.RoundEvidence]:
+    """The record of a finished round, to which the caller adds the times, and its evidence."""
+    explored = betas > 0
+    sums = dict(zip(statistics, data.statistic_sums.T, strict=True))
+    means = {name: np.where(explored, a / data.n_scans, np.nan) for name, a in sums.items()}
+    evidence = _core.evidence.round_evidence(data.v, data.replicas, betas, betas[0] == 0)
+    swaps = _core.evidence.swap_statistics(data.v, betas)
+    first = data.first_zero_likelihood
+    record = RoundRecord(
+        round=data.round,
+        n_scans=data.n_scans,
+        seconds=0.0,
+        compile_seconds=0.0,
+        schedule=betas,
+        swap_acceptance=np.asarray(swaps.acceptance),
+        global_barrier=swaps.sum_of_rejections,
+        global_barrier_error=float(np.sqrt(swaps.sum_of_rejections_variance)),
+        log_z=evidence.log_z,
+        log_z_variance=evidence.variance,
+        log_z_dof=evidence.dof,
+        flags=tuple(Flag(flag.name, flag.reason) for flag in evidence.flags),
+        energy_ac1=np.where(explored, energy_autocorrelation(data.v, data.replicas), np.nan),
+        explorer_acceptance=means.get("acceptance", np.full(len(betas), np.nan)),
+        step_sizes=np.where(explored, step_sizes, np.nan),
+        n_gradients=round(float(sums["n_gradients"].sum())) if "n_gradients" in sums else 0,
+        n_restarts=data.n_restarts,
+        n_round_trips=data.n_round_trips,
+        n_zero_likelihood=data.n_zero_likelihood,
+        first_zero_likelihood=None if first is None else ZeroLikelihood(*first),
+        explorer=means,
+    )
+    return record, evidence

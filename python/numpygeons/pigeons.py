@@ -1,0 +1,149 @@
+"""Wires a run together: the one call."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from numpygeons.errors import NumpygeonsWarning
+from numpygeons.explorers.base import Explorer
+from numpygeons.explorers.hmc import HMC
+from numpygeons.path import JaxTarget, NumPyroPath, as_path
+from numpygeons.report import Reporter, header, verdict
+from numpygeons.result import PT
+from numpygeons.rounds import Rounds
+from numpygeons.settings import Settings, as_integer, as_recorders, refuse_what_is_to_come
+
+Target = Callable[..., Any] | NumPyroPath | JaxTarget | PT
+
+
+def pigeons(
+    target: Target,
+    *,
+    model_args: tuple[Any, ...] = (),
+    model_kwargs: Mapping[str, Any] | None = None,
+    n_chains: int = 10,
+    n_rounds: int = 10,
+    seed: int = 1,
+    explorer: Explorer | None = None,
+    record: Iterable[Any] | None = None,
+    n_threads: int = 1,
+    checkpoint: Any = False,
+    on: Any = None,
+    show_report: bool = True,
+    driver: str = "fused",
+) -> PT:
+    """Runs non-reversible parallel tempering from the reference (the prior) to the target.
+
+    Parameters
+    ----------
+    target : callable, NumPyroPath, JaxTarget or PT
+        A NumPyro model, with `model_args` and `model_kwargs`; or a path; or a run to go on with
+        until it has `n_rounds` rounds, or those it was asked for if that is more.
+    n_chains : int
+        Number of chains; 1 is plain MCMC on the target, without evidence.
+    n_rounds : int
+        Round r has 2**r scans; the draws come from the last round. 0 only initialises.
+    seed : int
+        The same seed gives the same bits.
+    explorer : Explorer, optional
+        Default `HMC()`.
+    record : iterable of str, optional
+        Recorders by name; default `record_default()`.
+    show_report : bool
+        Print one row per round as it finishes.
+    driver : {"fused", "stepwise"}
+        "fused" runs each round as one compiled program; "stepwise" calls the compiled exploration
+        once per scan, for debugging. The draws are the same.
+
+    Returns
+    -------
+    PT
+        Draws, evidence and records. Interrupted by Ctrl-C after the first round, it holds the
+        finished rounds (`interrupted` is True), and can be continued.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad arguments.
+    ModelError
+        For a model that cannot be tempered, naming the site.
+    NumericalError
+        Where numbers leave no way on, naming replica, chain, beta and scan.
+
+    References
+    ----------
+    Syed, Bouchard-Cote, Deligiannidis & Doucet (2022), Non-reversible parallel tempering: a
+    scalable highly parallel MCMC scheme, JRSS B 84(2), doi:10.1111/rssb.12464.
+    """
+    refuse_what_is_to_come(n_threads=n_threads, checkpoint=checkpoint, on=on)
+    settings = Settings(
+        n_chains=as_integer("n_chains", n_chains),
+        n_rounds=as_integer("n_rounds", n_rounds),
+        seed=as_integer("seed", seed),
+        record=as_recorders(record),
+        driver=driver,
+    )
+    if isinstance(target, PT):
+        _refuse_changes(target, settings, explorer)
+        total = max(settings.n_rounds, target._rounds.settings.n_rounds)
+        _continue(target, total, show_report)
+        return target
+    if isinstance(explorer, type):
+        raise TypeError(f"explorer must be an Explorer, not a class; write {explorer.__name__}()")
+    if explorer is not None and not (hasattr(explorer, "explore") and hasattr(explorer, "adapt")):
+        raise TypeError(
+            f"explorer must be an Explorer such as HMC() or AutoMALA(): got {explorer!r}"
+        )
+    path = as_path(target, model_args, model_kwargs)
+    rounds = Rounds(path, explorer or HMC(), settings)
+    pt = PT(rounds, lambda run, total: _continue(run, total, show_report))
+    _continue(pt, settings.n_rounds, show_report)
+    return pt
+
+
+def _refuse_changes(pt: PT, settings: Settings, explorer: Explorer | None) -> None:
+    """A run that goes on keeps its settings: anything but the defaults must agree with them."""
+    old, default = pt._rounds.settings, Settings()
+    for name in ("n_chains", "seed", "record", "driver"):
+        got, had = getattr(settings, name), getattr(old, name)
+        if got not in (getattr(default, name), had):
+            raise ValueError(f"{name} cannot change when a run goes on: got {got!r}, had {had!r}")
+    if explorer is not None and explorer != pt._rounds.explorer:
+        raise ValueError(
+            f"explorer cannot change when a run goes on: got {explorer!r}, "
+            f"had {pt._rounds.explorer!r}"
+        )
+
+
+def _continue(pt: PT, total: int, show_report: bool) -> None:
+    """Runs rounds until there are `total`. Ctrl-C ends it, leaving the finished ones."""
+    rounds = pt._rounds
+    rounds.settings = replace(rounds.settings, n_rounds=max(total, rounds.settings.n_rounds))
+    if rounds.state.round >= total:
+        return
+    pt.interrupted = False
+    with Reporter(
+        show=show_report, n_scans=2 ** (total + 1) - 2 ** (rounds.state.round + 1)
+    ) as reporter:
+        if rounds.state.round == 0:
+            reporter.say(f"compiled in {rounds.compile_seconds:.1f} s")
+        reporter.say(header())
+        try:
+            while rounds.state.round < total:
+                reporter.finished(rounds.advance(reporter.scans))
+                pt.forget_samples()
+        except KeyboardInterrupt:
+            if rounds.state.round == 0:
+                raise
+            pt.interrupted = True
+        reporter.say(verdict(pt))
+    if pt.interrupted:
+        warnings.warn(
+            f"interrupted in round {rounds.state.round + 1} of {total}: the result holds the "
+            f"{rounds.state.round} finished rounds; pigeons(pt, n_rounds={total}) goes on",
+            NumpygeonsWarning,
+            stacklevel=3,
+        )

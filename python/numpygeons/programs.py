@@ -1,0 +1,88 @@
+"""Compiles what a run calls: the reference's draws and the rounds, side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from numpygeons.drivers.base import Shapes
+from numpygeons.drivers.compilation import Lowered, Program, compile_together, fits_one_function
+from numpygeons.drivers.exploration import make_explore
+from numpygeons.drivers.fused import FusedDriver
+from numpygeons.drivers.stepwise import StepwiseDriver
+from numpygeons.explorers.base import Explorer, Start
+from numpygeons.path import Path
+from numpygeons.potential import Evaluate, State
+from numpygeons.reference_draws import batch_size, lower_reference
+from numpygeons.settings import Settings
+
+DRIVERS: dict[str, type[FusedDriver] | type[StepwiseDriver]] = {
+    "fused": FusedDriver,
+    "stepwise": StepwiseDriver,
+}
+
+
+class Programs(NamedTuple):
+    """The compiled programs of a run."""
+
+    reference: Program
+    round: Program
+    seconds: float  # that compiling took; 0 when the path had both
+
+
+def compile_programs(
+    path: Path, evaluate: Evaluate, explorer: Explorer, settings: Settings
+) -> Programs:
+    """Compiles for these settings, or finds what the path keeps from an earlier run."""
+    start = time.perf_counter()
+
+    def lower_round() -> Lowered:
+        x = jax.ShapeDtypeStruct((path.dimension,), path.dtype)
+        return DRIVERS[settings.driver].lower(
+            make_explore(explorer, evaluate),
+            _shapes(path, evaluate, explorer, settings.n_chains),
+            single=jax.default_backend() == "cpu" and fits_one_function(evaluate, x),
+        )
+
+    lower: dict[Any, Callable[[], Lowered]] = {
+        ("reference", explorer.needs_gradients): lambda: lower_reference(path, evaluate),
+        (settings.driver, settings.n_chains, explorer): lower_round,
+    }
+    missing = [key for key in lower if key not in path.programs]
+    if missing:
+        compiled = compile_together([lower[key]() for key in missing])
+        path.programs.update(zip(missing, compiled, strict=True))
+    reference, rounds = (path.programs[key] for key in lower)
+    return Programs(reference, rounds, time.perf_counter() - start if missing else 0.0)
+
+
+def _shapes(path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int) -> Shapes:
+    """Shapes of everything that the rounds' program works on."""
+    state = jax.eval_shape(evaluate, jax.ShapeDtypeStruct((path.dimension,), path.dtype))
+    noise = explorer.noise(path.dimension)
+
+    def many(count: int) -> State:
+        rows: State = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct((count, *a.shape), a.dtype), state
+        )
+        return rows
+
+    def table(a: Any) -> jax.ShapeDtypeStruct:
+        a = np.asarray(a)
+        return jax.ShapeDtypeStruct(a.shape, path.dtype if a.dtype.kind == "f" else np.int32)
+
+    ones = np.ones(path.dimension)
+    anything = Start(betas=np.linspace(0, 1, n_chains), centre=ones, scale=ones)
+    return Shapes(
+        draws=many(batch_size(path.dimension)),
+        replicas=many(n_chains),
+        betas=jax.ShapeDtypeStruct((n_chains,), path.dtype),
+        tuning=jax.tree.map(table, explorer.start(anything)),
+        chains=jax.ShapeDtypeStruct((n_chains,), np.int32),
+        normals=jax.ShapeDtypeStruct((n_chains, noise.n_normals), path.dtype),
+        uniforms=jax.ShapeDtypeStruct((n_chains, noise.n_uniforms), path.dtype),
+    )

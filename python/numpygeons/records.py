@@ -1,0 +1,58 @@
+"""Names what is known of a finished round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from numpygeons.arrays import Floats
+
+
+class Flag(NamedTuple):
+    """A named warning about the evidence, and its reason in words."""
+
+    name: str
+    reason: str
+
+
+class ZeroLikelihood(NamedTuple):
+    """Where the first state of likelihood zero (V = -inf, or not a number) was met."""
+
+    replica: int
+    chain: int
+    beta: float
+    scan: int  # 1-based
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RoundRecord:
+    """What one round measured; all logarithms are natural, chains run from reference to target."""
+
+    round: int  # 1-based
+    n_scans: int
+    seconds: float  # wall time of the scans and the adaptation, without compilation
+    compile_seconds: float  # what was compiled before the round; 0 after the first
+    schedule: Floats  # shape (n_chains,)
+    swap_acceptance: Floats  # shape (n_chains - 1,), mean over all scans, one per neighbouring pair
+    global_barrier: float  # sum of the mean rejections, in [0, n_chains - 1]
+    global_barrier_error: float  # standard error of that sum
+    log_z: float  # of this round alone; NaN with one chain
+    log_z_variance: float
+    log_z_dof: float
+    flags: tuple[Flag, ...]
+    energy_ac1: Floats  # shape (n_chains,): correlation of V before and after exploring; NaN at 0
+    explorer_acceptance: Floats  # shape (n_chains,), NaN where exact draws are made
+    step_sizes: Floats  # shape (n_chains,)
+    n_gradients: int  # of all chains, in this round
+    n_restarts: int
+    n_round_trips: int
+    n_zero_likelihood: int = 0  # states at the reference whose V was -inf or not a number
+    first_zero_likelihood: ZeroLikelihood | None = None
+    explorer: dict[str, Floats] = field(default_factory=dict)  # its means, by chain
+
+    @property
+    def log_z_error(self) -> float:
+        """Standard error of `log_z`, in nats."""
+        return float(np.sqrt(self.log_z_variance))

@@ -1,0 +1,96 @@
+"""Draws exactly from the reference, many at a time, each keyed by what it is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from numpygeons import _core
+from numpygeons.arrays import Array
+from numpygeons.drivers.compilation import OCCASIONAL_OPTIONS, Lowered, Program
+from numpygeons.errors import NumericalError
+from numpygeons.path import Path
+from numpygeons.potential import Evaluate, State
+
+MOST_ATTEMPTS = 1000  # for one draw; a draw that underflows is drawn again
+MOST_DRAWS, FEWEST_DRAWS = 1024, 64  # made together
+NUMBERS_IN_A_FIELD = 2**20
+
+
+def batch_size(dimension: int) -> int:
+    """How many draws are made together: fewer in high dimension, which bounds the memory.
+
+    Fixed for a dimension, because the last bits of a batched program depend on its width.
+    """
+    return int(np.clip(NUMBERS_IN_A_FIELD // dimension, FEWEST_DRAWS, MOST_DRAWS))
+
+
+def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
+    """Traces the program from keys, shape (batch_size, 2), to (states, attempts, good)."""
+
+    def draw(key: Array) -> tuple[State, Array, Array]:
+        def attempt(carry: tuple[State, Array, Array]) -> tuple[State, Array, Array]:
+            _, n, _ = carry
+            typed = jax.random.wrap_key_data(key, impl="threefry2x32")
+            state = evaluate(path.sample_reference(jax.random.fold_in(typed, n)))
+            good = jnp.isfinite(state.log_reference) & jnp.all(jnp.isfinite(state.x))
+            return state, n + 1, good
+
+        empty = jax.tree.map(
+            lambda s: jnp.zeros(s.shape, s.dtype),
+            jax.eval_shape(evaluate, jax.ShapeDtypeStruct((path.dimension,), path.dtype)),
+        )
+        return jax.lax.while_loop(
+            lambda c: ~c[2] & (c[1] < MOST_ATTEMPTS),
+            attempt,
+            (empty, jnp.int32(0), jnp.bool_(False)),
+        )
+
+    def numpygeons_reference(keys: Array) -> tuple[State, Array, Array]:
+        return jax.vmap(draw)(keys)
+
+    keys = jax.ShapeDtypeStruct((batch_size(path.dimension), 2), np.uint32)
+    lowered = jax.jit(numpygeons_reference).lower(keys)
+
+    def compile_it() -> Program:
+        on_cpu = jax.default_backend() == "cpu"
+        options = OCCASIONAL_OPTIONS if on_cpu else None
+        return Program(call=lowered.compile(compiler_options=options), as_one_function=False)
+
+    return Lowered(compile=compile_it)
+
+
+class ReferenceDraws:
+    """Draws from exp(log gamma_0), evaluated, in batches of `size`."""
+
+    def __init__(self, program: Program, dimension: int, seed: int) -> None:
+        """`program`: what `lower_reference` made for this dimension."""
+        self.size = batch_size(dimension)
+        self.n_redrawn = 0
+        self.seed = seed
+        self._program = program
+
+    def batch(self, purpose: Any, number: int) -> State:
+        """The draws `number * size ...` of a purpose; every field with a leading axis of `size`.
+
+        Raises
+        ------
+        NumericalError
+            When a draw has no finite density in `MOST_ATTEMPTS` attempts.
+        """
+        first = number * self.size
+        keys = _core.random.jax_keys(
+            seed=self.seed, purpose=purpose, replica=0, round=0, first_scan=first, n=self.size
+        )
+        states, attempts, good = self._program.call(keys)
+        if not np.all(good):
+            raise NumericalError(
+                f"the reference gave no draw with a finite log density in {MOST_ATTEMPTS} "
+                f"attempts (draw {first + int(np.argmin(good))}): check that its sampler and its "
+                "density agree and that its scale fits the number type"
+            )
+        self.n_redrawn += int(np.sum(attempts)) - self.size
+        return State(*states)

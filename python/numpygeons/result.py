@@ -1,0 +1,314 @@
+"""Holds what a run returns: draws, evidence, barrier, records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from numpygeons import _core
+from numpygeons.arrays import Floats
+from numpygeons.constrained import map_draws
+from numpygeons.records import Flag, RoundRecord
+from numpygeons.rounds import Between, Rounds
+from numpygeons.traces import Traces
+
+POOLED_ROUNDS = 3
+
+
+class PT:
+    """A run of parallel tempering, made by `numpygeons.pigeons`.
+
+    All logarithms are natural. Draws come from the last round, one per scan, at the target.
+
+    Examples
+    --------
+    >>> import numpyro, numpyro.distributions as dist, numpygeons
+    >>> def model(y):
+    ...     mu = numpyro.sample("mu", dist.Normal(0, 1))
+    ...     numpyro.sample("y", dist.Normal(mu, 1), obs=y)
+    >>> pt = numpygeons.pigeons(model, model_args=(0.5,), n_rounds=8, show_report=False)
+    >>> pt.samples["mu"].shape
+    (256,)
+    """
+
+    def __init__(self, rounds: Rounds, continue_run: Callable[[PT, int], None]) -> None:
+        self._rounds = rounds
+        self._continue_run = continue_run
+        self.interrupted = False
+
+    def __repr__(self) -> str:
+        done = f"{len(self.rounds)} rounds" if self.rounds else "no finished round"
+        evidence = ""
+        if self.rounds and self.log_z is not None:
+            evidence = f", log_z = {self.log_z:.4g} ± {self.log_z_error:.2g}"
+        return f"<PT: {self._rounds.settings.n_chains} chains, {done}{evidence}>"
+
+    # Records
+
+    @property
+    def rounds(self) -> tuple[RoundRecord, ...]:
+        """One record per finished round, in order."""
+        return self._rounds.state.records
+
+    @property
+    def _last(self) -> RoundRecord:
+        if not self.rounds:
+            raise RuntimeError("no round is finished: nothing was measured; ask for n_rounds >= 1")
+        return self.rounds[-1]
+
+    @property
+    def _state(self) -> Between:
+        """After the last round; says so where there is none."""
+        self._last  # noqa: B018
+        return self._rounds.state
+
+    @property
+    def _traces(self) -> Traces:
+        traces = self._state.traces
+        if traces is None or not traces.keeps_draws:
+            raise RuntimeError("no draws were kept: ask for the recorder 'traces'")
+        return traces
+
+    @property
+    def schedule(self) -> Floats:
+        """Betas of the last round, shape (n_chains,), from 0 (reference) to 1 (target)."""
+        return self._last.schedule
+
+    @property
+    def swap_acceptance(self) -> Floats:
+        """Mean acceptance probability per neighbouring pair, shape (n_chains - 1,)."""
+        return self._last.swap_acceptance
+
+    @property
+    def n_restarts(self) -> int:
+        """Trips of replicas from reference to target, in the last round."""
+        return self._last.n_restarts
+
+    @property
+    def n_round_trips(self) -> int:
+        """Trips of replicas from the reference to the target and back, in the last round."""
+        return self._last.n_round_trips
+
+    # Draws
+
+    @cached_property
+    def _samples(self) -> dict[str, npt.NDArray[Any]]:
+        return map_draws(self._rounds.path, self._traces.x)
+
+    @property
+    def samples(self) -> dict[str, npt.NDArray[Any]]:
+        """Latent and deterministic sites at the target, in constrained space and scan order;
+        each of shape (n_draws, *site_shape)."""
+        return self._samples
+
+    @property
+    def log_density(self) -> dict[str, Floats]:
+        """`log_reference` (log gamma_0, with the determinant of the transforms) and
+        `log_likelihood` (V) of each draw, shape (n_draws,) each, nats."""
+        data = self._state.data
+        assert data is not None
+        log_reference = self._traces.log_reference
+        return {"log_reference": log_reference, "log_likelihood": np.array(data.v[:, -1])}
+
+    @property
+    def index_process(self) -> npt.NDArray[np.uint32]:
+        """Who sat at each chain in each scan of the last round, shape (n_scans, n_chains)."""
+        if "index_process" not in self._rounds.settings.record:
+            raise RuntimeError(
+                "the index process was not kept: ask for the recorder 'index_process'"
+            )
+        data = self._state.data
+        assert data is not None
+        return np.array(data.replicas)
+
+    def mean(self) -> dict[str, npt.NDArray[Any]]:
+        """Mean of each site over the last round's draws; needs the recorder 'online'."""
+        return self._moments()[0]
+
+    def var(self) -> dict[str, npt.NDArray[Any]]:
+        """Variance (divisor n - 1) of each site; needs the recorder 'online'."""
+        return self._moments()[1]
+
+    def _moments(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]]:
+        traces = self._state.traces
+        if traces is None or traces.online is None:
+            raise RuntimeError("moments were not kept: ask for the recorder 'online'")
+        return traces.online.mean, traces.online.variance
+
+    # Evidence
+
+    @property
+    def _evidence(self) -> _core.evidence.PooledEvidence | None:
+        if self._rounds.settings.n_chains == 1:
+            return None
+        self._last  # noqa: B018
+        return _core.evidence.pool(
+            [
+                (r.n_scans, r.log_z, r.log_z_variance, r.log_z_dof, bool(r.flags))
+                for r in self.rounds[: -POOLED_ROUNDS - 1 : -1]
+            ]
+        )
+
+    @property
+    def log_z(self) -> float | None:
+        """Log evidence relative to the reference, pooled over the last three rounds; None with
+        one chain, which cannot tell."""
+        return None if self._evidence is None else self._evidence.log_z
+
+    @property
+    def log_z_error(self) -> float | None:
+        """Standard error of `log_z`; NaN for rounds of fewer than 64 scans, inf without overlap."""
+        return None if self._evidence is None else float(np.sqrt(self._evidence.variance))
+
+    @property
+    def log_z_dof(self) -> float | None:
+        """Degrees of freedom of `log_z_error`."""
+        return None if self._evidence is None else self._evidence.dof
+
+    def log_z_interval(self, level: float = 0.95) -> tuple[float, float] | None:
+        """Student interval for `log_z`.
+
+        Raises
+        ------
+        ValueError
+            When level is not in (0, 1).
+        """
+        from scipy.special import stdtrit
+
+        if not 0 < level < 1:
+            raise ValueError(f"level must lie in (0, 1): got {level}")
+        if self.log_z is None or self.log_z_error is None:
+            return None
+        half = float(stdtrit(self.log_z_dof, 0.5 + 0.5 * level)) * self.log_z_error
+        return self.log_z - half, self.log_z + half
+
+    def log_z_curve(self, betas: npt.ArrayLike | None = None) -> tuple[Floats, Floats, Floats]:
+        """log Z(beta) of the last round, with pointwise standard errors.
+
+        Parameters
+        ----------
+        betas : array of numbers in [0, 1], optional
+            Default: the schedule.
+
+        Returns
+        -------
+        betas, log_z, error : arrays of one shape
+            Errors along the curve are strongly correlated.
+        """
+        data, evidence = self._state.data, self._state.evidence
+        wanted = np.asarray(self.schedule if betas is None else betas, np.float64)
+        if wanted.size and not (np.all(wanted >= 0) and np.all(wanted <= 1)):
+            raise ValueError(f"betas must lie in [0, 1]: got {wanted}")
+        if data is None or evidence is None or len(self.schedule) == 1:
+            raise RuntimeError("one chain gives no evidence: ask for n_chains >= 2")
+        log_z, variance, _ = _core.evidence.log_z_curve(
+            data.v, data.replicas, self.schedule, evidence, wanted.ravel()
+        )
+        shape = wanted.shape
+        return wanted, np.reshape(log_z, shape), np.sqrt(np.reshape(variance, shape))
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """Named warnings about the evidence, each with its reason; empty when there are none."""
+        if self._evidence is None:
+            return ()
+        pooled = (Flag(flag.name, flag.reason) for flag in self._evidence.flags)
+        return (*self._last.flags, *pooled)
+
+    # Barrier
+
+    @property
+    def global_barrier(self) -> float:
+        """Sum of the mean rejections of neighbouring pairs, in the last round: the finite-N value,
+        which lies below the barrier of a continuous path."""
+        return self._last.global_barrier
+
+    def cumulative_barrier(self, beta: npt.ArrayLike) -> Any:
+        """Barrier between the reference and `beta`, by monotone cubic interpolation; the shape of
+        `beta`."""
+        return self._barrier("cumulative_barrier", beta)
+
+    def local_barrier(self, beta: npt.ArrayLike) -> Any:
+        """Derivative of `cumulative_barrier` at `beta`; the shape of `beta`."""
+        return self._barrier("local_barrier", beta)
+
+    def _barrier(self, name: str, beta: npt.ArrayLike) -> Any:
+        wanted = np.asarray(beta, np.float64)
+        if wanted.size and not (np.all(wanted >= 0) and np.all(wanted <= 1)):
+            raise ValueError(f"beta must lie in [0, 1]: got {wanted}")
+        if len(self.schedule) == 1:
+            return np.zeros(wanted.shape)[()]
+        function = getattr(_core.tempering, name)
+        values = function(self.schedule, 1 - self.swap_acceptance, wanted.ravel())
+        return np.reshape(values, wanted.shape)[()]
+
+    # Output and continuation
+
+    def report(self) -> str:
+        """The table printed during the run, and what to think of it."""
+        from numpygeons.report import table
+
+        return table(self)
+
+    def to_arviz(self, *, log_likelihood: bool = False) -> Any:
+        """The draws for ArviZ: `InferenceData`, or a `DataTree` from ArviZ 1.0 on.
+
+        Parameters
+        ----------
+        log_likelihood : bool
+            Add the pointwise log likelihood of each observed site, as `arviz.loo` wants it.
+        """
+        from numpygeons.to_arviz import to_arviz
+
+        return to_arviz(self, log_likelihood=log_likelihood)
+
+    def extend(self, n_rounds: int = 1) -> PT:
+        """Runs `n_rounds` more rounds, and returns this run: the same bits as a run that asked
+        for all of them at once."""
+        self._continue_run(self, len(self.rounds) + n_rounds)
+        return self
+
+    def forget_samples(self) -> None:
+        """Drops the cached constrained draws: they belong to a round that is no longer the last."""
+        self.__dict__.pop("_samples", None)
+
+    def save(self, path: Any) -> None:
+        """Not supported yet."""
+        raise NotImplementedError("save: checkpoints are not supported yet")
+
+
+def get_sample(pt: PT) -> dict[str, npt.NDArray[Any]]:
+    """`pt.samples`."""
+    return pt.samples
+
+
+def n_tempered_restarts(pt: PT) -> int:
+    """`pt.n_restarts`: trips from reference to target in the last round."""
+    return pt.n_restarts
+
+
+def n_round_trips(pt: PT) -> int:
+    """`pt.n_round_trips`: trips to the target and back in the last round."""
+    return pt.n_round_trips
+
+
+def stepping_stone_pair(pt: PT) -> tuple[float, float]:
+    """The two classical stepping-stone estimates of log Z, forward and backward, last round.
+
+    For comparison only: both are biased at finite lengths, and the backward one is inconsistent
+    where the likelihood is zero on part of the reference.
+    """
+    data = pt._rounds.state.data
+    if data is None or len(pt.schedule) == 1:
+        raise RuntimeError("stepping stones need a finished round and n_chains >= 2")
+    forward, backward = _core.evidence.stepping_stone(data.v, pt.schedule)
+    return float(np.sum(forward)), float(np.sum(backward))
+
+
+def load(path_or_result: Any) -> PT:
+    """Not supported yet: opens a run from its checkpoints."""
+    raise NotImplementedError("load: checkpoints are not supported yet")

@@ -1,0 +1,207 @@
+"""Runs rounds: scans with one schedule, then everything that is measured and adapted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from numpygeons import _core
+from numpygeons.arrays import Floats
+from numpygeons.drivers.base import Block, Driver
+from numpygeons.drivers.exploration import Replicas
+from numpygeons.explorers.base import Explorer, RoundOutcome, Start, step_sizes
+from numpygeons.explorers.scale import carried_over, neighbour_variances
+from numpygeons.measurement import measure
+from numpygeons.path import Path
+from numpygeons.potential import State, make_evaluate
+from numpygeons.programs import DRIVERS, compile_programs
+from numpygeons.records import RoundRecord
+from numpygeons.reference_draws import ReferenceDraws
+from numpygeons.settings import Settings
+from numpygeons.starting_points import robust_location_and_scale, starting_points
+from numpygeons.traces import Traces
+
+Purpose = _core.random.Purpose
+ENOUGH_VISITS = 8  # scans from which on the moments of a round are worth using
+Progress = Callable[[int, int, int], None]  # round, scans done, scans in the round
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Between:
+    """A run between two rounds. Whole and immutable: an interrupted round leaves no trace."""
+
+    replicas: Replicas  # leading axis n_chains: by replica
+    chains: np.ndarray[Any, np.dtype[np.uint32]]  # chain of each replica, shape (n_chains,)
+    betas: Floats  # of the next round, shape (n_chains,)
+    tuning: Any  # of the next round
+    centres: Floats  # units of the moments of the next round, shape (n_chains, dimension)
+    scales: Floats
+    records: tuple[RoundRecord, ...] = ()  # of the finished rounds
+    traces: Traces | None = None  # of the last round, as the next two
+    data: _core.engine.RoundData | None = None
+    evidence: _core.evidence.RoundEvidence | None = None
+
+    @property
+    def round(self) -> int:
+        """Number of finished rounds."""
+        return len(self.records)
+
+
+class Rounds:
+    """A run: where it stands, and how to do the next round."""
+
+    def __init__(self, path: Path, explorer: Explorer, settings: Settings) -> None:
+        """Compiles, draws from the reference, and finds starting points.
+
+        Raises
+        ------
+        NumericalError
+            When no draw from the reference has a finite V: there is nowhere to start.
+        """
+        self.path, self.explorer, self.settings = path, explorer, settings
+        n = settings.n_chains
+        evaluate = make_evaluate(path, with_gradients=explorer.needs_gradients)
+        programs = compile_programs(path, evaluate, explorer, settings)
+        self.compile_seconds = programs.seconds
+        self.driver: Driver = DRIVERS[settings.driver](programs.round)
+        self._reference = ReferenceDraws(programs.reference, path.dimension, settings.seed)
+        self._batch: tuple[int, State] | None = None  # the reference draws made last
+        noise = explorer.noise(path.dimension)
+        self._coordinator = _core.engine.Coordinator(
+            seed=settings.seed,
+            n_chains=n,
+            dimension=path.dimension,
+            n_normals=noise.n_normals,
+            n_uniforms=noise.n_uniforms,
+            n_statistics=len(explorer.statistics),
+        )
+        pilot = self._reference.batch(Purpose.initial_state, 0)
+        replicas = starting_points(path, evaluate, self._reference, pilot, n)
+        self._reference_v: Floats = np.sort(np.asarray(pilot.v, np.float64))[::-1]
+        betas = self._in_model_precision(_core.tempering.initial_schedule(n, self._reference_v))
+        centre, scale = robust_location_and_scale(np.asarray(pilot.x, np.float64))
+        self.state = Between(
+            replicas=replicas,
+            chains=np.arange(n, dtype=np.uint32),
+            betas=betas,
+            tuning=explorer.start(Start(betas=betas, centre=centre, scale=scale)),
+            centres=np.tile(centre, (n, 1)),
+            scales=np.tile(scale, (n, 1)),
+        )
+
+    def advance(self, progress: Progress) -> RoundRecord:
+        """Runs the next round, adapts, and returns its record. Interrupted, it changes nothing."""
+        start = time.perf_counter()
+        before = self.state
+        replicas, traces = self._scans(before, progress)
+        data = self._coordinator.end_round()
+        steps = step_sizes(before.tuning, self.settings.n_chains)
+        record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
+        after = self._adapted(before, data, record)
+        first = before.round == 0
+        record = replace(
+            record,
+            seconds=time.perf_counter() - start,
+            compile_seconds=self.compile_seconds if first else 0.0,
+        )
+        self.state = replace(
+            after,
+            replicas=replicas,
+            chains=self._coordinator.chains,
+            records=(*before.records, record),
+            traces=traces,
+            data=data,
+            evidence=evidence,
+        )
+        return record
+
+    def _scans(self, before: Between, progress: Progress) -> tuple[Replicas, Traces]:
+        """The scans of the next round: replicas after it, and what it traced."""
+        number = before.round + 1
+        path = self.path
+        traces = Traces(path, 2**number, self.settings.record)
+        self._coordinator.chains = before.chains
+        self._coordinator.begin_round(
+            round=number,
+            n_scans=2**number,
+            betas=before.betas,
+            centre=before.centres,
+            scale=before.scales,
+            real_bytes=path.dtype.itemsize,
+            most_draws=self._reference.size,
+        )
+
+        def cast(a: Any) -> Any:
+            a = np.asarray(a)
+            return a.astype(path.dtype if a.dtype.kind == "f" else np.int32)
+
+        betas, tuning = cast(before.betas), jax.tree.map(cast, before.tuning)
+        replicas = before.replicas
+        for block in self._blocks(number):
+            replicas = self.driver.run(
+                self._coordinator,
+                replicas,
+                betas,
+                tuning,
+                block,
+                lambda done: progress(number, done, 2**number),
+            )
+            traces.append(*self._coordinator.take_draws())
+        return replicas, traces
+
+    def _blocks(self, number: int) -> Iterator[Block]:
+        """The scans of a round, cut where the batches of reference draws end."""
+        size = self._reference.size
+        done, earlier = 0, 2**number - 2  # scans of this round, and of all rounds before
+        while done < 2**number:
+            wanted, first = divmod(earlier + done, size)
+            if self._batch is None or self._batch[0] != wanted:
+                self._batch = wanted, self._reference.batch(Purpose.reference_draw, wanted)
+            n_scans = min(2**number - done, size - first)
+            yield Block(n_scans=n_scans, draws=self._batch[1], first=first)
+            done += n_scans
+
+    def _adapted(
+        self, before: Between, data: _core.engine.RoundData, record: RoundRecord
+    ) -> Between:
+        """With the schedule, the explorer's tuning and the units of moments of the next round."""
+        betas = before.betas
+        new_betas = self._in_model_precision(
+            _core.tempering.tuned_schedule(
+                betas, 1 - record.swap_acceptance, record.n_scans, self._reference_v
+            )
+        )
+        outcome = RoundOutcome(
+            round=record.round,
+            n_scans=record.n_scans,
+            betas=betas,
+            new_betas=new_betas,
+            statistics=record.explorer,
+            counts=data.counts,
+            means=data.means,
+            squared_deviations=data.squared_deviations,
+        )
+        centres, scales = before.centres, before.scales
+        if record.n_scans >= ENOUGH_VISITS:
+            explored = (betas > 0)[:, None]
+            variances = neighbour_variances(scales**2, outcome)
+            centres = carried_over(np.where(explored, data.means, centres), outcome)
+            scales = np.sqrt(carried_over(variances, outcome))
+        return replace(
+            before,
+            betas=new_betas,
+            tuning=self.explorer.adapt(before.tuning, outcome),
+            centres=centres,
+            scales=scales,
+        )
+
+    def _in_model_precision(self, betas: Floats) -> Floats:
+        """Betas that the model's number type holds exactly, so that explorers, which compute in
+        that type, keep the very densities that the swaps compare."""
+        rounded = np.asarray(betas).astype(self.path.dtype).astype(np.float64)
+        return rounded if np.all(np.diff(rounded) > 0) else np.asarray(betas)

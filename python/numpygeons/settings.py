@@ -1,0 +1,105 @@
+"""Checks what the user asks for, before anything is compiled."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+RECORDERS = (
+    "traces",
+    "log_sum_ratio",
+    "timing",
+    "round_trip",
+    "energy_ac1",
+    "index_process",
+    "online",
+)
+LATER_RECORDERS = ("disk",)
+DRIVERS = ("fused", "stepwise")
+MOST_ROUNDS = 30  # 2**30 scans
+MOST_CHAINS = 2**16
+RANKS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")  # set by mpirun
+
+
+def record_default() -> tuple[str, ...]:
+    """The recorders that cost next to nothing, and the draws themselves."""
+    return ("traces", "log_sum_ratio", "timing", "round_trip", "energy_ac1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One run's settings, checked."""
+
+    n_chains: int = 10
+    n_rounds: int = 10
+    seed: int = 1
+    record: tuple[str, ...] = record_default()
+    driver: str = "fused"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_chains <= MOST_CHAINS:
+            raise ValueError(
+                f"n_chains must lie between 1 and {MOST_CHAINS}: got {self.n_chains}; "
+                "1 is plain MCMC on the target, 10 a good start"
+            )
+        if not 0 <= self.n_rounds <= MOST_ROUNDS:
+            raise ValueError(
+                f"n_rounds must lie between 0 and {MOST_ROUNDS}: got {self.n_rounds}; "
+                "round r has 2**r scans"
+            )
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"seed must lie in [0, 2**64): got {self.seed}")
+        if self.driver not in DRIVERS:
+            raise ValueError(f"driver must be one of {DRIVERS}: got {self.driver!r}")
+
+
+def as_integer(name: str, value: Any) -> int:
+    """`value` as an int, or a TypeError that names it; True and 2.0 are not integers."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer: got {value!r}")
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be an integer: got {value!r} of type {type(value).__name__}"
+        ) from None
+
+
+def as_recorders(record: Iterable[Any] | None) -> tuple[str, ...]:
+    """The names of the recorders asked for, each once, in the order given."""
+    if record is None:
+        return record_default()
+    if isinstance(record, str):
+        raise TypeError(f"record must be a list of recorders: got {record!r}; write [{record!r}]")
+    names = tuple(dict.fromkeys(record))
+    for name in names:
+        if not isinstance(name, str):
+            raise NotImplementedError(
+                f"recorder objects are not supported yet: got {name!r}; name one of {RECORDERS}"
+            )
+        if name in LATER_RECORDERS:
+            raise NotImplementedError(f"the recorder {name!r} is not supported yet")
+        if name not in RECORDERS:
+            raise ValueError(f"unknown recorder {name!r}: choose from {RECORDERS}")
+    return names
+
+
+def refuse_what_is_to_come(*, n_threads: Any, checkpoint: Any, on: Any) -> None:
+    """Raises NotImplementedError for what the contract names and this version cannot do."""
+    if as_integer("n_threads", n_threads) < 1:
+        raise ValueError(f"n_threads must be at least 1: got {n_threads}")
+    if n_threads != 1:
+        raise NotImplementedError(f"n_threads = {n_threads}: threads are not supported yet, use 1")
+    if checkpoint is not False:
+        raise NotImplementedError("checkpoint: checkpoints are not supported yet, use False")
+    if on is not None:
+        raise NotImplementedError("on: other processes are not supported yet, use None")
+    for variable in RANKS:
+        if os.environ.get(variable, "1") not in ("", "1"):
+            raise NotImplementedError(
+                f"started by mpirun ({variable} = {os.environ[variable]}): several ranks are not "
+                "supported yet, and would repeat the same run; start one process"
+            )

@@ -1,0 +1,95 @@
+"""Finds where the replicas start, and the scale of the reference."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from numpygeons import _core
+from numpygeons.arrays import Floats
+from numpygeons.drivers.exploration import Replicas
+from numpygeons.errors import NumericalError
+from numpygeons.path import Path
+from numpygeons.potential import Evaluate, State
+from numpygeons.reference_draws import ReferenceDraws
+
+Purpose = _core.random.Purpose
+MOST_BATCHES = 16  # of reference draws searched for states of finite density
+IQR_OF_A_NORMAL = 1.349  # interquartile range over standard deviation
+
+
+def robust_location_and_scale(x: Floats) -> tuple[Floats, Floats]:
+    """Median and interquartile range / 1.349 of each column of x, shape (n, dimension).
+
+    The reference may have no variance; a column that does not move gets scale 1.
+    """
+    low, centre, high = np.quantile(x, (0.25, 0.5, 0.75), axis=0)
+    scale = (high - low) / IQR_OF_A_NORMAL
+    return centre, np.where(scale > 0, scale, 1.0)
+
+
+def starting_points(
+    path: Path, evaluate: Evaluate, reference: ReferenceDraws, pilot: State, n_replicas: int
+) -> Replicas:
+    """States of finite density, one per replica.
+
+    They are the path's own starting points, where it has such; else draws from the reference in
+    the order they come, those of likelihood zero left out. `pilot` is the first batch of them.
+
+    Raises
+    ------
+    NumericalError
+        When there is no such state, or V = +inf at one of them.
+    """
+    initial = path.initial
+    if initial is not None:
+        keys = _core.random.jax_keys(
+            seed=reference.seed,
+            purpose=Purpose.initial_state,
+            replica=0,
+            round=1,  # round 0 belongs to the reference's own draws
+            first_scan=0,
+            n=n_replicas,
+        )
+        typed = jax.random.wrap_key_data(jnp.asarray(keys), impl="threefry2x32")
+        states = jax.jit(jax.vmap(lambda key: evaluate(initial(key))))(typed)
+        chosen: State = jax.device_get(states)
+        _refuse_infinite(chosen, "initial")
+        bad = ~(np.isfinite(chosen.v) & np.isfinite(chosen.log_reference))
+        if np.any(bad):
+            replica = int(np.argmax(bad))
+            raise NumericalError(
+                f"initial gave a state of density zero for replica {replica}, chain {replica}, "
+                "scan 0: it must return states where both densities are finite"
+            )
+        return chosen
+    found: list[State] = []
+    n = 0
+    for number in range(MOST_BATCHES):
+        batch = pilot if number == 0 else reference.batch(Purpose.initial_state, number)
+        _refuse_infinite(batch, "the reference")
+        good = np.flatnonzero(np.isfinite(np.asarray(batch.v)))
+        found.append(jax.tree.map(lambda a, good=good: np.asarray(a)[good], batch))
+        n += len(good)
+        if n >= n_replicas:
+            break
+    if n == 0:
+        raise NumericalError(
+            f"no finite state for chain 1 (beta > 0), replica 1, scan 0: all "
+            f"{MOST_BATCHES * reference.size} draws from the reference have likelihood zero "
+            "(V is -inf or not a number); check the data, the support of the likelihood, and "
+            "the scale of the priors"
+        )
+    rows = np.arange(n_replicas) % n  # a rare state starts several replicas
+    replicas: Replicas = jax.tree.map(lambda *a: np.concatenate(a)[rows], *found)
+    return replicas
+
+
+def _refuse_infinite(states: State, source: str) -> None:
+    infinite = np.asarray(states.v) == np.inf
+    if np.any(infinite):
+        raise NumericalError(
+            f"V = log target - log reference is +inf at draw {int(np.argmax(infinite))} from "
+            f"{source} (replica 0, chain 0, beta 0, scan 0): the target's density is infinite there"
+        )

@@ -1,0 +1,160 @@
+"""Bad input raises before anything is compiled, with what was got, what was wanted, and where."""
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+
+import numpygeons
+from numpygeons import HMC, AutoMALA, ModelError, NumericalError, pigeons
+from small_models import half_excluded, half_not_a_number, impossible, normal
+
+
+def run(target=normal, **settings):
+    return pigeons(target, **{"n_chains": 3, "n_rounds": 4, "show_report": False, **settings})
+
+
+def discrete():
+    z = numpyro.sample("z", dist.Bernoulli(0.5))
+    numpyro.sample("y", dist.Normal(z, 1), obs=0.3)
+
+
+def improper():
+    x = numpyro.sample("x", dist.ImproperUniform(dist.constraints.real, (), ()))
+    numpyro.sample("y", dist.Normal(x, 1), obs=0.3)
+
+
+def not_a_number_in_the_data():
+    x = numpyro.sample("x", dist.Normal(0, 1))
+    numpyro.sample("y", dist.Normal(x, 1), obs=jnp.array([0.1, jnp.nan]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"n_chains": 0}, ValueError, "n_chains must lie between 1 and .*: got 0"),
+        ({"n_chains": 2.5}, TypeError, "n_chains must be an integer: got 2.5"),
+        ({"n_chains": True}, TypeError, "n_chains must be an integer: got True"),
+        ({"n_rounds": -1}, ValueError, "n_rounds must lie between 0 and 30: got -1"),
+        ({"n_rounds": 40}, ValueError, "n_rounds must lie between 0 and 30: got 40"),
+        ({"seed": -1}, ValueError, r"seed must lie in \[0, 2\*\*64\): got -1"),
+        ({"seed": "a"}, TypeError, "seed must be an integer: got 'a'"),
+        ({"driver": "magic"}, ValueError, "driver must be one of"),
+        ({"record": ["trace"]}, ValueError, "unknown recorder 'trace': choose from"),
+        ({"record": "traces"}, TypeError, "record must be a list of recorders"),
+        ({"explorer": "HMC"}, TypeError, "explorer must be an Explorer"),
+        ({"explorer": HMC}, TypeError, r"explorer must be an Explorer, .*; write HMC\(\)"),
+        ({"model_args": 0.5}, TypeError, "model_args must be a tuple, got float"),
+        ({"model_args": (1, 2, 3)}, TypeError, "cannot be called with 3 model_args"),
+        ({"model_kwargs": {"z": 1}}, TypeError, "unexpected keyword argument 'z'"),
+        ({"n_threads": 0}, ValueError, "n_threads must be at least 1"),
+    ],
+)
+def test_bad_arguments_are_named(settings, error, message):
+    with pytest.raises(error, match=message):
+        run(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"n_threads": 2}, {"checkpoint": True}, {"on": object()}, {"record": ["disk"]}],
+)
+def test_what_is_not_supported_yet_says_so(settings):
+    with pytest.raises(NotImplementedError, match="not supported yet"):
+        run(**settings)
+
+
+def test_saving_is_not_supported_yet():
+    with pytest.raises(NotImplementedError, match="checkpoints are not supported yet"):
+        run(n_rounds=1).save("folder")
+    with pytest.raises(NotImplementedError, match="checkpoints are not supported yet"):
+        numpygeons.load("folder")
+
+
+def test_several_ranks_are_refused_instead_of_repeating_the_run(monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
+    with pytest.raises(NotImplementedError, match="started by mpirun"):
+        run()
+
+
+@pytest.mark.parametrize(
+    ("model", "site"), [(discrete, "z"), (improper, "x"), (not_a_number_in_the_data, "y")]
+)
+def test_models_that_cannot_be_tempered_are_refused_by_site(model, site):
+    with pytest.raises(ModelError, match=f"'{site}'"):
+        run(model)
+
+
+@pytest.mark.parametrize("target", [None, 3, "model"])
+def test_what_is_no_target_is_refused(target):
+    with pytest.raises(TypeError, match="target must be"):
+        run(target)
+
+
+@pytest.mark.parametrize("explorer", [HMC(), AutoMALA()], ids=["HMC", "AutoMALA"])
+@pytest.mark.parametrize("model", [half_excluded, half_not_a_number])
+def test_zero_likelihood_on_half_of_the_prior_runs_and_is_counted(model, explorer):
+    pt = run(model, n_rounds=12, explorer=explorer)
+    assert np.all(pt.samples["x"] > 0)
+    assert abs(pt.log_z - np.log(0.5)) < 6 * pt.log_z_error
+    last = pt.rounds[-1]
+    assert abs(last.n_zero_likelihood - 2048) < 6 * 32  # binomial(4096, 1/2)
+    first = last.first_zero_likelihood
+    assert first.chain == 0
+    assert first.beta == 0
+    assert 1 <= first.scan < 40
+    assert "likelihood zero" in pt.report()
+    assert f"replica {first.replica}, chain 0, beta 0, scan {first.scan}" in pt.report()
+
+
+def test_a_likelihood_that_is_zero_everywhere_is_refused():
+    with pytest.raises(NumericalError, match=r"no finite state for chain 1 .* likelihood zero"):
+        run(impossible)
+
+
+def test_an_infinite_density_ratio_names_where_it_was_met():
+    def model():
+        x = numpyro.sample("x", dist.Normal(0, 1))
+        numpyro.factor("pole", jnp.where(x > 2.5, jnp.inf, 0.0))
+
+    with pytest.raises(NumericalError, match=r"\+inf"):
+        run(model, n_rounds=10)
+
+
+def test_an_infinite_density_ratio_in_a_scan_names_replica_chain_beta_and_scan():
+    def model():
+        x = numpyro.sample("x", dist.Normal(0, 1))
+        numpyro.factor("pole", jnp.where(x > 3.7, jnp.inf, 0.0))
+
+    with pytest.raises(NumericalError) as caught:  # no draw in the pilot, some in the scans
+        run(model, n_rounds=14, seed=2)
+    assert "is +inf: replica" in str(caught.value)
+    for word in ("chain", "beta", "round", "scan"):
+        assert f", {word} " in str(caught.value)
+
+
+def test_a_model_with_nothing_observed_runs_with_a_warning():
+    def model():
+        numpyro.sample("x", dist.Normal(0, 1))
+
+    with pytest.warns(numpygeons.NumpygeonsWarning, match="observed"):
+        pt = run(model, n_rounds=8)
+    assert pt.log_z == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: HMC(acceptance=1.5), "acceptance must lie in"),
+        (lambda: HMC(integration_time=0), "integration_time must be positive"),
+        (lambda: HMC(max_length=0), "max_length must be at least 1"),
+        (lambda: HMC(jitter=1), "jitter must lie in"),
+        (lambda: AutoMALA(n_refresh=0), "n_refresh must be at least 1"),
+        (lambda: AutoMALA(step_size=-1), "step_size must be positive"),
+        (lambda: numpygeons.MixDiagonalPreconditioner(0.8, 0.8), "sum to at most 1"),
+    ],
+)
+def test_explorers_check_their_parameters(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

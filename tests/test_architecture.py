@@ -1,0 +1,140 @@
+"""Holds the layers: what may include or import what. Planted violations must be caught."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORE = ROOT / "cpp" / "numpygeons"
+PACKAGE = ROOT / "python" / "numpygeons"
+
+# A layer may include the layers below it, and itself.
+CORE_LAYERS = {
+    "base": set(),
+    "math": {"base"},
+    "random": {"base", "math"},
+    "tempering": {"base", "math", "random"},
+    "evidence": {"base", "math", "random"},
+    "comm": {"base", "math", "random"},
+    "explorers": {"base", "math", "random"},
+    "engine": {"base", "math", "random", "tempering", "evidence", "comm", "explorers"},
+}
+FOREIGN = re.compile(r"Python\.h|pybind11|xla/|jax|mpi\.h")
+
+# A module may import what stands in a later row; rows are separate modules unless they share one.
+PYTHON_LAYERS = (
+    {"__main__"},
+    {"pigeons"},
+    {"report", "to_arviz", "plots"},
+    {"result"},
+    {"rounds"},
+    {"programs", "starting_points", "traces"},
+    {"measurement", "online", "constrained", "reference_draws"},
+    {"drivers", "distributed", "checkpoint"},
+    {"explorers"},
+    {"potential"},
+    {"path"},
+    {"model_program"},
+    {"model"},
+    {"model_visitor"},
+    {"model_checks", "flat", "model_jaxpr"},
+    {"settings", "records"},
+    {"arrays", "errors"},
+)
+# The result hands over to what draws on it, and imports that only when asked.
+LATE = {("result", "report"), ("result", "to_arviz"), ("result", "plots")}
+
+
+def include_violations(layer: str, text: str) -> list[str]:
+    allowed = CORE_LAYERS[layer] | {layer}
+    found = []
+    for header in re.findall(r'^\s*#\s*include\s+["<]([^">]+)[">]', text, re.MULTILINE):
+        ours = re.match(r"numpygeons/(\w+)/", header)
+        if (ours and ours[1] not in allowed) or (not ours and FOREIGN.search(header)):
+            found.append(header)
+    return found
+
+
+def python_layer(module: str) -> int:
+    for depth, row in enumerate(PYTHON_LAYERS):
+        if module in row:
+            return depth
+    raise AssertionError(f"{module} has no layer: give it one in PYTHON_LAYERS")
+
+
+def import_violations(module: str, text: str) -> list[str]:
+    found = []
+    tree = ast.parse(text)
+    top_level = set(tree.body)
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("numpygeons."):
+            names = [(node.module or "").split(".")[1]]
+        elif isinstance(node, ast.Import):
+            names = [a.name.split(".")[1] for a in node.names if a.name.startswith("numpygeons.")]
+        for name in names:
+            if name == "_core" or name == module:
+                continue
+            if (module, name) in LATE and node not in top_level:
+                continue
+            if python_layer(name) <= python_layer(module):
+                found.append(name)
+    return found
+
+
+def core_files() -> list[Path]:
+    return [p for p in CORE.rglob("*.[hc]pp") if p.parent != CORE]
+
+
+def python_files() -> list[Path]:
+    return [p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("path", core_files(), ids=lambda p: str(p.relative_to(CORE)))
+def test_the_core_includes_only_what_stands_below(path):
+    assert include_violations(path.relative_to(CORE).parts[0], path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_modules_import_only_what_stands_below(path):
+    module = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    assert import_violations(module, path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "line"),
+    [
+        ("tempering", '#include "numpygeons/engine/coordinator.hpp"'),
+        ("tempering", '#include "numpygeons/evidence/mbar.hpp"'),
+        ("base", '#include "numpygeons/math/log_sum.hpp"'),
+        ("engine", "#include <pybind11/pybind11.h>"),
+        ("engine", '#include "xla/ffi/api/ffi.h"'),
+        ("comm", "#include <mpi.h>"),
+    ],
+)
+def test_a_planted_include_is_caught(layer, line):
+    assert include_violations(layer, f"#pragma once\n{line}\n#include <vector>\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("explorers", "from numpygeons.drivers.fused import FusedDriver"),
+        ("model", "import numpygeons.path"),
+        ("result", "from numpygeons.report import table"),
+        ("path", "def f():\n    from numpygeons.rounds import Rounds"),
+    ],
+)
+def test_a_planted_import_is_caught(module, line):
+    assert import_violations(module, line)
+
+
+def test_a_late_import_of_the_report_is_allowed():
+    assert not import_violations("result", "def f():\n    from numpygeons.report import table")
+
+
+def test_the_core_says_what_each_file_is_for():
+    silent = [p for p in core_files() if not p.read_text().startswith("/// ")]
+    assert silent == []
