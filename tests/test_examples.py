@@ -1,0 +1,61 @@
+"""Runs the examples as a stranger would, and the examples in the docstrings."""
+
+import doctest
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(script, *arguments):
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / script), *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_eight_schools_prints_the_table_the_evidence_and_a_summary():
+    output = run("eight_schools.py")
+    assert "restarts" in output
+    assert "theta[7]" in output
+    assert "hdi_3%" in output or "eti" in output
+    assert "exact value in the 99 % interval: True" in output
+
+
+def test_mrna_finds_both_modes_in_simulated_data():
+    assert "both modes found: True" in run("mrna.py", "--rounds", "11")
+
+
+def test_mrna_finds_both_modes_in_the_real_data(reference):
+    data = reference / "problems" / "data" / "mrna.json"
+    assert "both modes found: True" in run("mrna.py", "--data", str(data), "--rounds", "11")
+
+
+def test_the_readme_names_the_two_commands():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    checks = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for command in (
+        "pip install . && python examples/eight_schools.py",
+        "pip install '.[test]' && pytest",
+    ):
+        assert command in readme
+        assert command in checks
+
+
+@pytest.mark.parametrize("name", ["path", "result"])
+def test_the_examples_in_the_docstrings_work(name):
+    module = importlib.import_module(f"numpygeons.{name}")
+    outcome = doctest.testmod(module)
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
