@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from numpygeons import _core
 from numpygeons.arrays import Floats
 from numpygeons.records import Flag, RoundRecord, ZeroLikelihood
 
 
-def energy_autocorrelation(v: Floats, replicas: np.ndarray) -> Floats:
+def energy_autocorrelation(v: Floats, replicas: npt.NDArray[Any]) -> Floats:
     """Correlation, over scans, of V before and after exploring; shape (n_chains,).
 
     Near 1 the explorer hardly moves V, and swaps meet the same values again. Scans where either
@@ -22,20 +25,23 @@ def energy_autocorrelation(v: Floats, replicas: np.ndarray) -> Floats:
     replicas : array of integers, shape (n_scans, n_chains)
         Who sat at each chain.
     """
-    by_replica = np.empty_like(v)
-    np.put_along_axis(by_replica, replicas.astype(np.intp), v, axis=1)
-    before = np.take_along_axis(by_replica[:-1], replicas[1:].astype(np.intp), axis=1)
-    after = v[1:]
-    correlations = np.full(v.shape[1], np.nan)
-    for chain in range(v.shape[1]):
-        finite = np.isfinite(before[:, chain]) & np.isfinite(after[:, chain])
-        x, y = before[finite, chain], after[finite, chain]
-        if len(x) < 3:
-            continue
-        x, y = x - x.mean(), y - y.mean()
-        product = np.sqrt(x @ x) * np.sqrt(y @ y)
-        if product > 0:
-            correlations[chain] = (x @ y) / product
+    n_scans, n_chains = v.shape
+    places = np.arange(n_scans)[:, None] * n_chains + replicas
+    by_replica = np.empty(v.size)
+    by_replica[places] = v
+    before, after = by_replica[places[1:] - n_chains], v[1:]
+    finite = np.isfinite(before) & np.isfinite(after)
+    n = np.maximum(finite.sum(axis=0), 1)
+
+    def centred(a: Floats) -> Floats:
+        a = np.where(finite, a, 0.0)
+        return np.where(finite, a - a.sum(axis=0) / n, 0.0)
+
+    x, y = centred(before), centred(after)
+    norms = np.sqrt((x * x).sum(axis=0)) * np.sqrt((y * y).sum(axis=0))
+    usable = (finite.sum(axis=0) >= 3) & (norms > 0)
+    correlations = np.full(n_chains, np.nan)
+    correlations[usable] = (x * y).sum(axis=0)[usable] / norms[usable]
     return correlations
 
 

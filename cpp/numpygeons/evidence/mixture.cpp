@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "numpygeons/base/vectorised.hpp"
 #include "numpygeons/evidence/inputs.hpp"
 #include "numpygeons/math/log_sum.hpp"
 
@@ -16,7 +17,7 @@ Mixture::Mixture(std::span<const double> betas, std::span<const double> f,
   for (std::size_t k = 0; k < betas.size(); ++k) offsets_.push_back(f[k] + std::log(weights[k]));
 }
 
-void Mixture::evaluate(std::span<const double> log_ratios) {
+NUMPYGEONS_VECTORISED void Mixture::evaluate(std::span<const double> log_ratios) {
   v_.fill(0.0);
   for (std::size_t b = 0; b < log_ratios.size(); ++b) v_[b] = floored(log_ratios[b]);
   for (std::size_t k = 0; k < betas_.size(); ++k) {
@@ -50,7 +51,7 @@ std::array<double, Mixture::width> Mixture::log_denominator() const noexcept {
   return result;
 }
 
-double block_dot(const double* left, const double* right) noexcept {
+NUMPYGEONS_VECTORISED double block_dot(const double* left, const double* right) noexcept {
   constexpr std::size_t n_lanes = 8;
   std::array<double, n_lanes> lanes{};
   for (std::size_t b = 0; b < Mixture::width; b += n_lanes) {
