@@ -10,7 +10,7 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.arrays import Array
-from numpygeons.drivers.compilation import OCCASIONAL_OPTIONS, Lowered, Program
+from numpygeons.drivers.compilation import OCCASIONAL_OPTIONS, Lowered, Program, compile_with
 from numpygeons.errors import NumericalError
 from numpygeons.path import Path
 from numpygeons.potential import Evaluate, State
@@ -56,9 +56,8 @@ def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
     lowered = jax.jit(numpygeons_reference).lower(keys)
 
     def compile_it() -> Program:
-        on_cpu = jax.default_backend() == "cpu"
-        options = OCCASIONAL_OPTIONS if on_cpu else None
-        return Program(call=lowered.compile(compiler_options=options), as_one_function=False)
+        options = OCCASIONAL_OPTIONS if jax.default_backend() == "cpu" else {}
+        return Program(call=compile_with(lowered, options), as_one_function=False)
 
     return Lowered(compile=compile_it)
 

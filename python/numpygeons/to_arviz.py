@@ -37,6 +37,6 @@ def to_arviz(pt: PT, *, log_likelihood: bool = False) -> Any:
     named = {name for variables in groups.values() for name in variables}
     dims = {name: list(axes) for name, axes in path.dims.items() if name in named}
     coords = {name: list(values) for name, values in path.coords.items()}
-    if hasattr(arviz, "InferenceData"):
+    if int(arviz.__version__.split(".")[0]) < 1:
         return arviz.from_dict(**chained, dims=dims, coords=coords)
     return arviz.from_dict(chained, dims=dims, coords=coords)

@@ -93,6 +93,23 @@ def as_one_function(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def compile_with(lowered: Any, options: dict[str, Any]) -> Callable[..., Any]:
+    """Compiles a traced program with the options that this version of XLA knows.
+
+    The CPU's options come and go between versions; they change speed alone.
+    """
+    options = dict(options)
+    while True:
+        try:
+            compiled: Callable[..., Any] = lowered.compile(compiler_options=options)
+            return compiled
+        except jax.errors.JaxRuntimeError as error:
+            refused = [name for name in options if f"option: '{name}'" in str(error)]
+            if not refused:
+                raise
+            del options[refused[0]]
+
+
 def lower_program(
     make: Callable[[bool], Callable[..., Any]], operands: tuple[Any, ...], *, single: bool
 ) -> Lowered:
@@ -102,7 +119,7 @@ def lower_program(
         return Lowered(compile=lambda: Program(call=lowered.compile(), as_one_function=False))
 
     def compile_single() -> Program:
-        call = lowered.compile(compiler_options=SINGLE_FUNCTION_OPTIONS)
+        call = compile_with(lowered, SINGLE_FUNCTION_OPTIONS)
         return Program(call=call, as_one_function=True)
 
     return Lowered(
