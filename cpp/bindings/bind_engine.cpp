@@ -30,24 +30,30 @@ py::tuple prepare(const Coordinator& coordinator) {
   py::array_t<std::int32_t> chains(size(s.n_chains));
   py::array_t<Real> normals({size(s.n_chains), size(s.n_normals)});
   py::array_t<Real> uniforms({size(s.n_chains), size(s.n_uniforms)});
+  const std::size_t key_words = s.hands_out_keys ? 2 : 0;
+  py::array_t<std::uint32_t> keys({size(s.n_chains), size(key_words)});
   coordinator.prepare(NextScan<Real>{{chains.mutable_data(), s.n_chains},
                                      {normals.mutable_data(), s.n_chains * s.n_normals},
-                                     {uniforms.mutable_data(), s.n_chains * s.n_uniforms}});
-  return py::make_tuple(chains, normals, uniforms);
+                                     {uniforms.mutable_data(), s.n_chains * s.n_uniforms},
+                                     {keys.mutable_data(), s.n_chains * key_words}});
+  return py::make_tuple(chains, normals, uniforms, keys);
 }
 
-/// Runs scans through a Python function (scan, chains, normals, uniforms) ->
+/// Runs scans through a Python function (scan, chains, normals, uniforms, keys) ->
 /// (x, log_reference, v, statistics).
 template <class Real>
 void run_scans_in_python(Coordinator& coordinator, std::size_t n_scans, const py::function& f) {
   const CoordinatorSettings& s = coordinator.settings();
   std::array<ArrayIn<Real>, 4> explored;  // outlives the call that filled it
   const auto explore = [&](std::size_t scan, std::span<const std::int32_t> chains,
-                           std::span<const Real> normals, std::span<const Real> uniforms) {
+                           std::span<const Real> normals, std::span<const Real> uniforms,
+                           std::span<const std::uint32_t> keys) {
+    const py::ssize_t key_words = size(keys.size() / s.n_chains);
     const py::tuple result =
         f(scan, py::array_t<std::int32_t>(size(s.n_chains), chains.data()),
           py::array_t<Real>({size(s.n_chains), size(s.n_normals)}, normals.data()),
-          py::array_t<Real>({size(s.n_chains), size(s.n_uniforms)}, uniforms.data()));
+          py::array_t<Real>({size(s.n_chains), size(s.n_uniforms)}, uniforms.data()),
+          py::array_t<std::uint32_t>({size(s.n_chains), key_words}, keys.data()));
     for (std::size_t k = 0; k < explored.size(); ++k)
       explored[k] = py::cast<ArrayIn<Real>>(result[k]);
     return Explored<Real>{as_span(explored[0]), as_span(explored[1]), as_span(explored[2]),
@@ -155,13 +161,14 @@ void bind_coordinator(py::module_& module) {
                           "Owns the index process and the recorders of a run.")
       .def(py::init([](std::uint64_t seed, std::size_t n_chains, std::size_t dimension,
                        std::size_t n_normals, std::size_t n_uniforms, std::size_t n_statistics,
-                       bool records_draws, bool records_moments) {
+                       bool hands_out_keys, bool records_draws, bool records_moments) {
              return std::make_unique<Coordinator>(
                  CoordinatorSettings{seed, n_chains, dimension, n_normals, n_uniforms, n_statistics,
-                                     records_draws, records_moments});
+                                     hands_out_keys, records_draws, records_moments});
            }),
            py::kw_only(), "seed"_a, "n_chains"_a, "dimension"_a, "n_normals"_a, "n_uniforms"_a,
-           "n_statistics"_a, "records_draws"_a = true, "records_moments"_a = true)
+           "n_statistics"_a, "hands_out_keys"_a = false, "records_draws"_a = true,
+           "records_moments"_a = true)
       .def(
           "begin_round",
           [](Coordinator& self, std::uint32_t round, std::size_t n_scans,

@@ -85,4 +85,5 @@ def _shapes(path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int) -
         chains=jax.ShapeDtypeStruct((n_chains,), np.int32),
         normals=jax.ShapeDtypeStruct((n_chains, noise.n_normals), path.dtype),
         uniforms=jax.ShapeDtypeStruct((n_chains, noise.n_uniforms), path.dtype),
+        keys=jax.ShapeDtypeStruct((n_chains, 2 if noise.key else 0), np.uint32),
     )

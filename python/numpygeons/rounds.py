@@ -79,6 +79,7 @@ class Rounds:
             n_normals=noise.n_normals,
             n_uniforms=noise.n_uniforms,
             n_statistics=len(explorer.statistics),
+            hands_out_keys=noise.key,
         )
         pilot = self._reference.batch(Purpose.initial_state, 0)
         replicas = starting_points(path, evaluate, self._reference, pilot, n)

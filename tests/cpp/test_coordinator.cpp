@@ -28,7 +28,8 @@ struct ExactExplorer {
   std::vector<double> log_reference = x, v = x, statistics = x;
 
   Explored<double> operator()(std::size_t, std::span<const std::int32_t> chains,
-                              std::span<const double> normals, std::span<const double>) {
+                              std::span<const double> normals, std::span<const double>,
+                              std::span<const std::uint32_t>) {
     const double log_2pi = std::log(2 * std::numbers::pi);
     for (std::size_t r = 0; r < n_chains; ++r) {
       const double beta = betas[static_cast<std::size_t>(chains[r])];
@@ -101,8 +102,9 @@ TEST_CASE("numbers that leave no way on are named") {
   Run run;
   run.begin(8);
   const auto explore = [&](std::size_t scan, std::span<const std::int32_t> chains,
-                           std::span<const double> normals, std::span<const double> uniforms) {
-    const Explored<double> explored = run.explorer(scan, chains, normals, uniforms);
+                           std::span<const double> normals, std::span<const double> uniforms,
+                           std::span<const std::uint32_t> keys) {
+    const Explored<double> explored = run.explorer(scan, chains, normals, uniforms, keys);
     run.explorer.v[2] = std::numeric_limits<double>::infinity();
     return explored;
   };

@@ -78,6 +78,12 @@ void Coordinator::prepare(const NextScan<Real>& next) const {
     Stream stream({settings_.seed, Purpose::explore, r, data_->round, scan_ + 1});
     stream.fill_normals(next.normals.subspan(r * n_normals, n_normals));
     stream.fill_uniforms(next.uniforms.subspan(r * n_uniforms, n_uniforms));
+    if (settings_.hands_out_keys) {
+      const auto key =
+          jax_key({settings_.seed, Purpose::jax_key, Replica{r}, data_->round, scan_ + 1});
+      next.keys[2 * r] = key[0];
+      next.keys[2 * r + 1] = key[1];
+    }
   }
 }
 

@@ -24,6 +24,7 @@ struct CoordinatorSettings {
   std::size_t n_normals{};     ///< standard normals that the explorer asks for
   std::size_t n_uniforms{};    ///< uniforms in (0, 1) that the explorer asks for
   std::size_t n_statistics{};  ///< numbers that the explorer reports
+  bool hands_out_keys{};       ///< the explorer asks for a JAX key
   bool records_draws{true};    ///< keep the target's states
   bool records_moments{true};  ///< keep first and second moments per chain
 };
@@ -49,6 +50,7 @@ struct NextScan {
   std::span<std::int32_t> chains;  ///< (n_chains,)
   std::span<Real> normals;         ///< (n_chains, n_normals)
   std::span<Real> uniforms;        ///< (n_chains, n_uniforms)
+  std::span<std::uint32_t> keys;   ///< (n_chains, 2), raw JAX keys; empty unless asked for
 };
 
 /// Owns the index process and the recorders of a run.

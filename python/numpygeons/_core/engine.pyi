@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 _Floats = npt.NDArray[np.float64]
 _Explore = Callable[
-    [int, npt.NDArray[np.int32], npt.NDArray[Any], npt.NDArray[Any]], tuple[Any, ...]
+    [int, npt.NDArray[np.int32], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.uint32]],
+    tuple[Any, ...],
 ]
-_NextScan = tuple[npt.NDArray[np.int32], npt.NDArray[Any], npt.NDArray[Any]]
+_NextScan = tuple[npt.NDArray[np.int32], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.uint32]]
 
 class RoundData:
     """Everything recorded in one round."""
@@ -52,6 +53,7 @@ class Coordinator:
         n_normals: int,
         n_uniforms: int,
         n_statistics: int,
+        hands_out_keys: bool = False,
         records_draws: bool = True,
         records_moments: bool = True,
     ) -> None: ...

@@ -35,6 +35,7 @@ class Shapes:
     chains: jax.ShapeDtypeStruct
     normals: jax.ShapeDtypeStruct
     uniforms: jax.ShapeDtypeStruct
+    keys: jax.ShapeDtypeStruct
 
 
 Progress = Callable[[int], None]  # called now and then with the scans done in the round

@@ -13,15 +13,18 @@ from numpygeons.explorers.base import Explorer, Noise
 from numpygeons.potential import Evaluate, State
 
 Replicas = State  # with a leading axis of replicas on every field
-Explore = Callable[[Array, Replicas, Array, Any, State, Array, Array], tuple[Replicas, Array]]
+Explore = Callable[
+    [Array, Replicas, Array, Any, State, Array, Array, Array], tuple[Replicas, Array]
+]
 
 
 def make_explore(explorer: Explorer, evaluate: Evaluate) -> Explore:
     """The function that explores every replica once, one after another.
 
     Its arguments: chains (n,), replicas, betas by chain (n,), tuning by chain, one exact draw
-    from the reference, normals (n, n_normals), uniforms (n, n_uniforms). It returns the replicas
-    and their statistics (n, n_statistics). The replica at beta = 0 takes the exact draw.
+    from the reference, normals (n, n_normals), uniforms (n, n_uniforms), keys (n, 2). It returns
+    the replicas and their statistics (n, n_statistics). The replica at beta = 0 takes the exact
+    draw.
     """
     n_statistics = len(explorer.statistics)
 
@@ -33,9 +36,10 @@ def make_explore(explorer: Explorer, evaluate: Evaluate) -> Explore:
         reference: State,
         normals: Array,
         uniforms: Array,
+        keys: Array,
     ) -> tuple[Replicas, Array]:
-        def explore_one(one: tuple[Array, State, Array, Array]) -> tuple[State, Array]:
-            chain, state, z, u = one
+        def explore_one(one: tuple[Array, State, Array, Array, Array]) -> tuple[State, Array]:
+            chain, state, z, u, key = one
             beta = betas[chain]
 
             def refresh() -> tuple[State, Array]:
@@ -43,13 +47,13 @@ def make_explore(explorer: Explorer, evaluate: Evaluate) -> Explore:
 
             def explore() -> tuple[State, Array]:
                 row = jax.tree.map(lambda table: table[chain], tuning)
-                return explorer.explore(evaluate, state, beta, row, Noise(z, u))
+                return explorer.explore(evaluate, state, beta, row, Noise(z, u, key))
 
             result: tuple[State, Array] = jax.lax.cond(beta == 0, refresh, explore)
             return result
 
         explored: tuple[Replicas, Array] = jax.lax.map(
-            explore_one, (chains, replicas, normals, uniforms)
+            explore_one, (chains, replicas, normals, uniforms, keys)
         )
         return explored
 

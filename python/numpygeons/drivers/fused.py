@@ -43,29 +43,30 @@ def _make_round(explore: Explore, dtype: np.dtype[Any]) -> Callable[..., Any]:
         chains: Array,
         normals: Array,
         uniforms: Array,
+        keys: Array,
     ) -> Replicas:
         next_scan = (
             jax.ShapeDtypeStruct((), jnp.int32),
-            *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (chains, normals, uniforms)),
+            *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (chains, normals, uniforms, keys)),
         )
         coordinate = jax.ffi.ffi_call(TARGETS[dtype.name], next_scan, has_side_effect=True)
 
         def body(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-            scan, _, replicas, chains, normals, uniforms = carry
+            scan, _, replicas, chains, normals, uniforms, keys = carry
             reference = jax.tree.map(lambda a: a[first + scan], draws)
             replicas, statistics = explore(
-                chains, replicas, betas, tuning, reference, normals, uniforms
+                chains, replicas, betas, tuning, reference, normals, uniforms, keys
             )
-            go_on, chains, normals, uniforms = coordinate(
+            go_on, chains, normals, uniforms, keys = coordinate(
                 address, replicas.x, replicas.log_reference, replicas.v, statistics
             )
-            return scan + 1, go_on, replicas, chains, normals, uniforms
+            return scan + 1, go_on, replicas, chains, normals, uniforms, keys
 
         def unfinished(carry: tuple[Any, ...]) -> Array:
             more: Array = (carry[0] < n_scans) & (carry[1] != 0)
             return more
 
-        start = (jnp.int32(0), jnp.int32(1), replicas, chains, normals, uniforms)
+        start = (jnp.int32(0), jnp.int32(1), replicas, chains, normals, uniforms, keys)
         end: Replicas = jax.lax.while_loop(unfinished, body, start)[2]
         return end
 
@@ -109,6 +110,7 @@ class FusedDriver:
             shapes.chains,
             shapes.normals,
             shapes.uniforms,
+            shapes.keys,
         )
         dtype = np.dtype(shapes.normals.dtype)
 

@@ -35,6 +35,7 @@ class StepwiseDriver:
             reference,
             shapes.normals,
             shapes.uniforms,
+            shapes.keys,
         )
         return lower_program(make, operands, single=single)
 
@@ -51,11 +52,13 @@ class StepwiseDriver:
         start = coordinator.n_scans_done
         double = replicas.x.dtype == np.float64
 
-        def explore(scan: int, chains: Any, normals: Any, uniforms: Any) -> tuple[Any, ...]:
+        def explore(
+            scan: int, chains: Any, normals: Any, uniforms: Any, keys: Any
+        ) -> tuple[Any, ...]:
             nonlocal replicas
             reference = jax.tree.map(lambda a: a[block.first + scan - start], block.draws)
             replicas, statistics = self.program.call(
-                chains, replicas, betas, tuning, reference, normals, uniforms
+                chains, replicas, betas, tuning, reference, normals, uniforms, keys
             )
             progress(scan)
             return tuple(

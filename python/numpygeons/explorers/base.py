@@ -21,6 +21,7 @@ class NoiseShape:
 
     n_normals: int
     n_uniforms: int
+    key: bool = False  # a JAX key besides, for who cannot say how much it takes
 
 
 class Noise(NamedTuple):
@@ -28,6 +29,7 @@ class Noise(NamedTuple):
 
     normals: Array  # shape (n_normals,)
     uniforms: Array  # shape (n_uniforms,), in the open interval (0, 1)
+    key: Array  # shape (2,), a raw threefry2x32 key; shape (0,) unless asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
