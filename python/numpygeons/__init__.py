@@ -1,15 +1,25 @@
 """Parallel tempering for NumPyro models: draws from every mode, and the evidence with its error."""
 
 from numpygeons.errors import ModelError, NumericalError, NumpygeonsWarning
+from numpygeons.explorers.auto_hmc import AutoHMC
 from numpygeons.explorers.auto_mala import AutoMALA
+from numpygeons.explorers.auto_rwmh import AutoRWMH
 from numpygeons.explorers.base import Explorer
+from numpygeons.explorers.compose import Compose, Mix
 from numpygeons.explorers.hmc import HMC
+from numpygeons.explorers.mala import MALA
 from numpygeons.explorers.preconditioners import (
     DiagonalPreconditioner,
     IdentityPreconditioner,
     MixDiagonalPreconditioner,
 )
-from numpygeons.explorers.selectors import AsymmetricSelector, SymmetricSelector
+from numpygeons.explorers.selectors import (
+    AsymmetricSelector,
+    DeterministicSelector,
+    FixedSelector,
+    SymmetricSelector,
+)
+from numpygeons.explorers.slice_sampler import SliceSampler
 from numpygeons.path import JaxTarget, NumPyroPath
 from numpygeons.pigeons import pigeons
 from numpygeons.records import Flag, RoundRecord
@@ -25,20 +35,28 @@ from numpygeons.settings import record_default
 
 __all__ = [
     "HMC",
+    "MALA",
     "PT",
     "AsymmetricSelector",
+    "AutoHMC",
     "AutoMALA",
+    "AutoRWMH",
+    "Compose",
+    "DeterministicSelector",
     "DiagonalPreconditioner",
     "Explorer",
+    "FixedSelector",
     "Flag",
     "IdentityPreconditioner",
     "JaxTarget",
+    "Mix",
     "MixDiagonalPreconditioner",
     "ModelError",
     "NumPyroPath",
     "NumericalError",
     "NumpygeonsWarning",
     "RoundRecord",
+    "SliceSampler",
     "SymmetricSelector",
     "get_sample",
     "load",

@@ -6,7 +6,7 @@ A search looks at the change of the log joint density, `difference`, over one tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import jax.numpy as jnp
@@ -62,3 +62,45 @@ class AsymmetricSelector:
 
     def halves(self, difference: Array, lower: Array, upper: Array) -> Array:
         return ~(difference >= lower)
+
+
+@dataclass(frozen=True, slots=True)
+class DeterministicSelector:
+    """Another selector with fixed bounds in place of random ones.
+
+    Raises ValueError unless 0 < lower < upper < 1.
+    """
+
+    lower: float = 0.01
+    upper: float = 0.99
+    rule: Selector = field(default_factory=SymmetricSelector)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lower < self.upper < 1:
+            raise ValueError(
+                f"bounds must satisfy 0 < lower < upper < 1: got {self.lower} and {self.upper}"
+            )
+
+    def bounds(self, uniforms: Array) -> tuple[Array, Array]:
+        fixed = jnp.log(jnp.asarray([self.lower, self.upper], uniforms.dtype))
+        return fixed[0], fixed[1]
+
+    def doubles(self, difference: Array, lower: Array, upper: Array) -> Array:
+        return self.rule.doubles(difference, lower, upper)
+
+    def halves(self, difference: Array, lower: Array, upper: Array) -> Array:
+        return self.rule.halves(difference, lower, upper)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedSelector:
+    """Takes the base step as it is: no search."""
+
+    def bounds(self, uniforms: Array) -> tuple[Array, Array]:
+        return _random_bounds(uniforms)
+
+    def doubles(self, difference: Array, lower: Array, upper: Array) -> Array:
+        return jnp.zeros_like(difference, bool)
+
+    def halves(self, difference: Array, lower: Array, upper: Array) -> Array:
+        return jnp.zeros_like(difference, bool)

@@ -1,0 +1,43 @@
+"""Explores with AutoHMC: several leapfrog steps per trial, their size searched for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+
+from numpygeons.arrays import Array
+from numpygeons.explorers.auto_step import AutoStep
+from numpygeons.explorers.leapfrog import leapfrog
+from numpygeons.potential import Evaluate, State
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoHMC(AutoStep):
+    """Hamiltonian trajectories of `n_leapfrog` steps; other parameters as `AutoStep`.
+
+    References
+    ----------
+    Liu, Surjanovic, Biron-Lattes, Bouchard-Cote & Campbell (2024), AutoStep, arXiv 2410.18929.
+    """
+
+    n_refresh: int = 1
+    n_leapfrog: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_leapfrog < 1:
+            raise ValueError(f"n_leapfrog must be at least 1: got {self.n_leapfrog}")
+
+    @property
+    def _gradients_per_trial(self) -> int:
+        return self.n_leapfrog
+
+    def _trial(
+        self, evaluate: Evaluate, origin: State, p: Array, beta: Array, step: Array, scale: Array
+    ) -> tuple[State, Array]:
+        def one(_: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
+            return leapfrog(evaluate, *carry, beta, step, scale)
+
+        end: tuple[State, Array] = jax.lax.fori_loop(0, self.n_leapfrog, one, (origin, p))
+        return end

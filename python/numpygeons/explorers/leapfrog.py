@@ -1,0 +1,19 @@
+"""Takes leapfrog steps of Hamiltonian dynamics (Neal 2011, eq. 5.18-5.20)."""
+
+from __future__ import annotations
+
+from numpygeons.arrays import Array
+from numpygeons.potential import Evaluate, State, gradient
+
+
+def leapfrog(
+    evaluate: Evaluate, state: State, p: Array, beta: Array, step: Array, scale: Array
+) -> tuple[State, Array]:
+    """One step of size `step` in units of `scale`, at the cost of one gradient.
+
+    The momentum p, shape (dimension,), is standard normal at rest; scale, shape (dimension,), is
+    the inverse square root of the mass.
+    """
+    p = p + 0.5 * step * scale * gradient(state, beta)
+    there = evaluate(state.x + step * scale * p)
+    return there, p + 0.5 * step * scale * gradient(there, beta)
