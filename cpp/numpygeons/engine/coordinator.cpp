@@ -44,6 +44,10 @@ void Coordinator::begin_round(std::uint32_t round, std::size_t n_scans, const Sc
     throw std::invalid_argument("the schedule must have one beta per chain: got " +
                                 std::to_string(schedule.betas().size()) + " betas for " +
                                 std::to_string(n) + " chains");
+  if (settings_.records_moments && (centre.size() != n * d || scale.size() != n * d))
+    throw std::invalid_argument("centre and scale must hold n_chains x dimension numbers, " +
+                                std::to_string(n * d) + ": got " + std::to_string(centre.size()) +
+                                " and " + std::to_string(scale.size()));
   betas_.assign(schedule.betas().begin(), schedule.betas().end());
   round_trips_.start_round();
   moments_.clear();

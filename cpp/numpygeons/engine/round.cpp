@@ -1,9 +1,22 @@
 /// Implements the loop over scans.
 #include "numpygeons/engine/round.hpp"
 
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 namespace numpygeons {
+
+namespace {
+
+void require_size(const char* name, std::size_t got, std::size_t n_chains, std::size_t width) {
+  if (got != n_chains * width)
+    throw std::invalid_argument(std::string("the exploration's ") + name + " must have shape (" +
+                                std::to_string(n_chains) + ", " + std::to_string(width) +
+                                "): got " + std::to_string(got) + " numbers");
+}
+
+}  // namespace
 
 template <class Real>
 void run_scans(Coordinator& coordinator, std::size_t n_scans, const Explore<Real>& explore) {
@@ -17,6 +30,11 @@ void run_scans(Coordinator& coordinator, std::size_t n_scans, const Explore<Real
   for (std::size_t s = 0; s < n_scans; ++s) {
     const Explored<Real> explored =
         explore(coordinator.n_scans_done(), chains, normals, uniforms, keys);
+    require_size("x", explored.x.size(), settings.n_chains, settings.dimension);
+    require_size("log_reference", explored.log_reference.size(), settings.n_chains, 1);
+    require_size("v", explored.v.size(), settings.n_chains, 1);
+    require_size("statistics", explored.statistics.size(), settings.n_chains,
+                 settings.n_statistics);
     const bool go_on = coordinator.scan(explored, next);
     coordinator.rethrow();
     if (!go_on) return;

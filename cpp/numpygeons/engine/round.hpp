@@ -18,7 +18,8 @@ using Explore = std::function<Explored<Real>(
     std::span<const Real> uniforms, std::span<const std::uint32_t> keys)>;
 
 /// Runs the next `n_scans` scans of the coordinator's round, fewer when it is asked to stop.
-/// Errors of `explore` pass through; the coordinator's are rethrown.
+/// Errors of `explore` pass through; the coordinator's are rethrown. Throws std::invalid_argument
+/// when what was explored has the wrong shape.
 template <class Real>
 void run_scans(Coordinator& coordinator, std::size_t n_scans, const Explore<Real>& explore);
 
