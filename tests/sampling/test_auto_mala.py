@@ -256,6 +256,15 @@ def test_gradients_that_are_not_numbers_do_not_change_the_law(kind):
         assert p_value(target, beta, copies) > THRESHOLD
 
 
+@pytest.mark.parametrize("kind", SELECTORS)
+def test_a_step_that_overflows_is_rejected_with_probability_zero(kind):
+    explorer, tuning = AutoMALA(selector=SELECTORS[kind]), tuning_of(Normal())
+    tuning = tuning._replace(step_size=1e30)
+    copies = explored(explorer, Normal(), 1.0, tuning, dtype=np.float32, n=100)
+    np.testing.assert_array_equal(copies.after, copies.before)
+    np.testing.assert_array_equal(copies.statistics["acceptance"], 0)
+
+
 def test_a_state_that_no_step_leaves_ends_after_the_last_exponent():
     """All the world but one point has likelihood zero: the search gives up, and stays."""
 

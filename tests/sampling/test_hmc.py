@@ -145,13 +145,23 @@ def test_gradients_that_are_not_numbers_do_not_change_the_law():
         assert p_value(target, beta, copies) > THRESHOLD
 
 
+@pytest.mark.parametrize("step", [1e10, 1e30])
+def test_a_trajectory_that_overflows_is_rejected_with_probability_zero(step):
+    tuning = tuning_of(Normal())._replace(step_size=step)
+    copies = explored(HMC(), Normal(), 1.0, tuning, dtype=np.float32, n=100)
+    np.testing.assert_array_equal(copies.after, copies.before)
+    np.testing.assert_array_equal(copies.statistics["acceptance"], 0)
+
+
 def test_the_driver_gives_the_replica_at_the_reference_its_exact_draw_and_explores_the_rest():
     """A normal path: replicas start and stay at the density of their chain."""
     target, n, betas = Normal(), 4_000, np.array([0.0, 0.1, 1.0])
     explorer = HMC()
     evaluate = make_evaluate(target, with_gradients=True)
     start = Start(betas=betas, centre=np.zeros(2), scale=np.array(target.scale))
-    tuning = explorer.start(start)._replace(step_size=np.full(3, 0.8), length=np.full(3, 2))
+    tuning = explorer.start(start)._replace(
+        step_size=np.array([np.nan, 0.8, 0.5]), length=np.array([9, 2, 3])
+    )
     rng = np.random.default_rng(5)
     chains = np.array([2, 0, 1], np.int32)  # of the replicas
     x = np.stack([target.draw(rng, betas[chain], n) for chain in chains], axis=1)
@@ -173,7 +183,7 @@ def test_the_driver_gives_the_replica_at_the_reference_its_exact_draw_and_explor
     end, statistics = np.asarray(end.x), np.asarray(statistics)
     np.testing.assert_array_equal(end[:, 1], draws)
     np.testing.assert_array_equal(statistics[:, 1], 0)
-    assert np.all(statistics[:, [0, 2], 1] == 2)
+    assert np.all(statistics[:, [0, 2], 1] == [3, 2])  # the rows of their chains
     for replica, chain in enumerate(chains):
         copies = type("Copies", (), {"before": x[:, replica], "after": end[:, replica]})
         assert p_value(target, betas[chain], copies) > THRESHOLD

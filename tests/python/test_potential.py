@@ -1,0 +1,56 @@
+"""The evaluation of a state: the pair (log gamma_0, V), its gradients, the rule for numbers."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from numpygeons.potential import gradient, log_density, make_evaluate
+
+X = np.array([0.5, -1.5])
+
+
+def evaluated(log_ratio, x=X, *, with_gradients=True):
+    path = SimpleNamespace(log_reference=lambda x: -0.5 * jnp.sum(x**2) + x[0], log_ratio=log_ratio)
+    with jax.enable_x64(True):
+        state = jax.jit(make_evaluate(path, with_gradients=with_gradients))(x)
+    return jax.tree.map(np.asarray, state)
+
+
+def test_gradients_of_reference_and_ratio_are_kept_apart_and_combine_at_any_beta():
+    state = evaluated(lambda x: jnp.sin(x[0]) * x[1])
+    np.testing.assert_array_equal(state.x, X)
+    assert state.log_reference == pytest.approx(-1.25 + 0.5)
+    assert state.v == pytest.approx(-1.5 * np.sin(0.5))
+    np.testing.assert_allclose(state.grad_reference, [0.5, 1.5], rtol=1e-14)
+    slope = np.array([-1.5 * np.cos(0.5), np.sin(0.5)])
+    np.testing.assert_allclose(state.grad_v, slope, rtol=1e-14)
+    for beta in (0.25, 1.0):
+        np.testing.assert_allclose(gradient(state, beta), [0.5, 1.5] + beta * slope, rtol=1e-14)
+        assert log_density(state, beta) == pytest.approx(-0.75 + beta * state.v)
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_a_likelihood_that_is_not_a_number_is_zero(value):
+    state = evaluated(lambda x: jnp.where(x[1] > 0, 0.0, value) + 0 * x[0])
+    assert np.isneginf(state.v)
+    assert np.isneginf(log_density(state, 0.5))
+    assert np.all(np.isfinite(state.grad_v))
+
+
+def test_an_infinite_ratio_is_left_to_be_seen():
+    assert evaluated(lambda x: jnp.where(x[1] > 0, 0.0, jnp.inf)).v == np.inf
+
+
+def test_gradient_components_that_are_not_finite_are_zero_and_the_others_stay():
+    state = evaluated(lambda x: jnp.sqrt(jnp.abs(x[0])) + 3 * x[1], np.array([0.0, 2.0]))
+    assert state.v == 6
+    np.testing.assert_array_equal(state.grad_v, [0, 3])
+
+
+def test_an_explorer_without_gradients_carries_none():
+    state = evaluated(lambda x: x[1], with_gradients=False)
+    assert state.grad_v.shape == state.grad_reference.shape == (0,)
+    assert state.v == -1.5
