@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,22 +11,25 @@ import numpy.typing as npt
 
 from numpygeons.path import Path
 
+Sites = dict[str, npt.NDArray[Any]]
 CHUNK = 1024  # draws at a time: bounds the memory, and one compilation serves any number
 
 
-def map_draws(
-    path: Path, x: npt.NDArray[Any], *, to: str = "constrain"
-) -> dict[str, npt.NDArray[Any]]:
+def map_draws(path: Path, x: npt.NDArray[Any], *, to: str = "constrain") -> Sites:
     """The path's function `to` ("constrain" or "log_likelihood") of every row of x.
 
     x has shape (n, dimension); results have shape (n, *site_shape). The last chunk is padded.
     """
-    n = len(x)
     key = ("map", to)
     if key not in path.programs:
         path.programs[key] = jax.jit(jax.vmap(getattr(path, to)))
-    program = path.programs[key]
-    result: dict[str, npt.NDArray[Any]] = {}
+    with jax.enable_x64(path.dtype == np.float64):  # the caller may have left the run's precision
+        return _mapped(path.programs[key], x)
+
+
+def _mapped(program: Callable[[Any], dict[str, Any]], x: npt.NDArray[Any]) -> Sites:
+    n = len(x)
+    result: Sites = {}
     for start in range(0, n, CHUNK):
         rows = x[start : start + CHUNK]
         n_rows = len(rows)

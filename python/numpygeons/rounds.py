@@ -97,6 +97,10 @@ class Rounds:
 
     def advance(self, progress: Progress) -> RoundRecord:
         """Runs the next round, adapts, and returns its record. Interrupted, it changes nothing."""
+        with jax.enable_x64(self.path.dtype == np.float64):  # also where the caller has left it
+            return self._advance(progress)
+
+    def _advance(self, progress: Progress) -> RoundRecord:
         start = time.perf_counter()
         before = self.state
         replicas, traces = self._scans(before, progress)

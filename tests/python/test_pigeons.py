@@ -205,6 +205,14 @@ def test_jax_functions_are_a_target():
     assert np.all(abs(pt.samples["a"].mean(axis=0) - 1) < 0.3)
 
 
+def test_a_run_in_double_precision_can_be_read_and_continued_outside_of_it():
+    with jax.enable_x64(True):
+        pt, whole = run(coin, n_rounds=4), run(coin, n_rounds=5)
+    assert pt.samples["p1"].dtype == np.float64
+    pt.extend(1)
+    assert_same_bits(pt, whole)
+
+
 def test_recorders_keep_what_was_asked_for():
     pt = run(normal, record=["online", "index_process"])
     with pytest.raises(RuntimeError, match="ask for the recorder 'traces'"):
