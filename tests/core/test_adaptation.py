@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from numpygeons._core.engine import carry_over, neighbour_variances, tuned_steps
 from scipy import stats
+
+from numpygeons._core.engine import carry_over, neighbour_variances, tuned_steps
 
 PRIOR_VISITS = 10
 

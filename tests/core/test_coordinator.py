@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from numpygeons._core.engine import Coordinator
 
+from numpygeons._core.engine import Coordinator
 from numpygeons._core.random import Purpose, normals, normals_float32, swap_uniform, uniforms
 from numpygeons._core.tempering import deo_partner
 from numpygeons.errors import NumericalError

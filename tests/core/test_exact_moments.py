@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from numpygeons._core.engine import Coordinator
 
 

@@ -150,19 +150,17 @@ def _normal_scores(below, above):
 
 @cache
 def _program(explorer, target, n_scans, dtype):
-    """The compiled exploration of many copies: (x, beta, tuning, normals, uniforms) to x, sums."""
-    evaluate = make_evaluate(target, with_gradients=True)
+    """The compiled exploration of many copies: (x, beta, tuning, noise) to x, sums."""
+    evaluate = make_evaluate(target, with_gradients=explorer.needs_gradients)
 
-    def explore_copy(x, beta, tuning, normals, uniforms):
+    def explore_copy(x, beta, tuning, *noise):
         def scan(state, noise):
-            return explorer.explore(
-                evaluate, state, beta, tuning, Noise(*noise, jnp.zeros(0, jnp.uint32))
-            )
+            return explorer.explore(evaluate, state, beta, tuning, Noise(*noise))
 
-        end, statistics = jax.lax.scan(scan, evaluate(x), (normals, uniforms))
+        end, statistics = jax.lax.scan(scan, evaluate(x), noise)
         return end, statistics.mean(axis=0)
 
-    copies = jax.vmap(explore_copy, in_axes=(0, None, None, 0, 0))
+    copies = jax.vmap(explore_copy, in_axes=(0, None, None, 0, 0, 0))
     return jax.jit(copies, compiler_options={"xla_backend_optimization_level": 1})
 
 
@@ -185,11 +183,13 @@ def explored(explorer, target, beta, tuning, *, dtype=np.float64, n_scans=3, n=N
         normals = rng.standard_normal((n, n_scans, shape.n_normals)).astype(dtype)
         uniforms = rng.uniform(size=(n, n_scans, shape.n_uniforms))
         uniforms = np.clip(uniforms, 2.0**-30, 1 - 2.0**-24).astype(dtype)
+        words = 2 if shape.key else 0
+        keys = rng.integers(2**32, size=(n, n_scans, words), dtype=np.uint32)
         tuning = jax.tree.map(
             lambda a: np.asarray(a, np.int32 if np.asarray(a).dtype.kind == "i" else dtype), tuning
         )
         end, statistics = _program(explorer, target, n_scans, np.dtype(dtype))(
-            before, np.asarray(beta, dtype), tuning, normals, uniforms
+            before, np.asarray(beta, dtype), tuning, normals, uniforms, keys
         )
         names = explorer.statistics
         return Explored(

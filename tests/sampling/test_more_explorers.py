@@ -1,0 +1,118 @@
+"""The other searched-step explorers, and the combinations, keep each density."""
+
+import numpy as np
+import pytest
+from exact_start import THRESHOLD, Funnel, Normal, SkewedAndHeavy, explored, p_value
+
+from numpygeons import (
+    HMC,
+    MALA,
+    AutoHMC,
+    AutoMALA,
+    AutoRWMH,
+    Compose,
+    DeterministicSelector,
+    FixedSelector,
+    Mix,
+    SliceSampler,
+    pigeons,
+)
+from numpygeons.explorers.base import RoundOutcome, Start
+
+EXPLORERS = {
+    "AutoHMC": AutoHMC(n_leapfrog=3),
+    "AutoRWMH": AutoRWMH(n_refresh=3),
+    "MALA": MALA(n_refresh=2),
+    "deterministic": AutoMALA(selector=DeterministicSelector(0.05, 0.9)),
+    "Compose": Compose(HMC(), AutoRWMH(n_refresh=1), SliceSampler()),
+    "Mix": Mix(HMC(), AutoMALA(n_refresh=1), SliceSampler()),
+}
+
+
+def tuning_of(explorer, target):
+    """One row of the tuning, with the target's own scale and step."""
+    start = Start(betas=np.ones(1), centre=np.zeros(2), scale=np.array(target.scale))
+    if isinstance(explorer, Compose | Mix):
+        return tuple(tuning_of(part, target) for part in explorer.explorers)
+    row = type(tuning := explorer.start(start))(*(field[0] for field in tuning))
+    return row._replace(step_size=target.step) if hasattr(row, "step_size") else row
+
+
+@pytest.mark.parametrize(
+    ("target", "dtype"),
+    [(Normal(), np.float64), (SkewedAndHeavy(), np.float64), (Funnel(), np.float32)],
+    ids=["Normal", "SkewedAndHeavy", "Funnel"],
+)
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_exploring_from_an_exact_start_keeps_the_density(name, target, dtype):
+    explorer = EXPLORERS[name]
+    for beta in (0.1, 1.0):
+        tuning = tuning_of(explorer, target)
+        copies = explored(explorer, target, beta, tuning, dtype=dtype, n=10_000)
+        assert 0.1 < copies.statistics["acceptance"].mean() <= 1
+        assert np.mean(np.any(copies.after != copies.before, axis=1)) > 0.5
+        assert p_value(target, beta, copies) > THRESHOLD
+
+
+def test_a_fixed_step_costs_one_gradient():
+    copies = explored(MALA(n_refresh=2), Normal(), 1.0, tuning_of(MALA(), Normal()), n=500)
+    assert np.all(copies.statistics["n_gradients"] == 2)
+    assert np.all(copies.statistics["step_factor"] == 1)
+    assert isinstance(MALA().selector, FixedSelector)
+
+
+def test_a_combination_reports_each_part():
+    mix = Mix(AutoMALA(n_refresh=1), SliceSampler())
+    copies = explored(mix, Normal(), 1.0, tuning_of(mix, Normal()), n=4_000, n_scans=5)
+    shares = np.stack([copies.statistics["0.share"], copies.statistics["1.share"]])
+    np.testing.assert_allclose(shares.sum(axis=0), 1)
+    assert abs(shares[0].mean() - 0.5) < 6 * 0.5 / np.sqrt(20_000)
+    for i, part in enumerate(mix.explorers):
+        assert {f"{i}.{name}" for name in part.statistics} <= copies.statistics.keys()
+    total = copies.statistics["0.n_gradients"] + copies.statistics["1.n_gradients"]
+    np.testing.assert_allclose(copies.statistics["n_gradients"], total)
+
+
+def test_each_part_of_a_mix_learns_from_its_own_scans():
+    mix = Mix(AutoMALA(), AutoMALA())
+    start = Start(betas=np.array([0.0, 1.0]), centre=np.zeros(1), scale=np.ones(1))
+    statistics = {name: np.ones(2) for name in mix.statistics}
+    statistics |= {"0.share": np.array([0.0, 0.25]), "1.share": np.array([0.0, 0.75])}
+    statistics |= {"0.step_factor": np.array([0.0, 0.5]), "1.step_factor": np.array([0.0, 0.75])}
+    outcome = RoundOutcome(
+        round=1,
+        n_scans=8,
+        betas=start.betas,
+        new_betas=start.betas,
+        statistics=statistics,
+        counts=np.zeros(2),
+        means=np.zeros((2, 1)),
+        squared_deviations=np.zeros((2, 1)),
+    )
+    first, second = mix.adapt(mix.start(start), outcome)
+    np.testing.assert_allclose(first.step_size, [1, 2])  # 0.5 in a quarter of the scans
+    np.testing.assert_allclose(second.step_size, [1, 1])
+
+
+@pytest.mark.parametrize("combination", [Compose, Mix])
+def test_combinations_check_their_parts(combination):
+    with pytest.raises(ValueError, match="needs at least one explorer"):
+        combination()
+    with pytest.raises(TypeError, match="combines explorers such as HMC"):
+        combination(HMC)
+    assert combination(HMC(), AutoMALA()) == combination(HMC(), AutoMALA())
+    assert combination(HMC()) != combination(AutoMALA())
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_fused_and_stepwise_drivers_agree_in_every_bit(name):
+    from small_models import coin
+
+    def run(driver):
+        return pigeons(
+            coin, n_chains=3, n_rounds=6, explorer=EXPLORERS[name], driver=driver, show_report=False
+        )
+
+    fused, stepwise = run("fused"), run("stepwise")
+    np.testing.assert_array_equal(fused.samples["p1"], stepwise.samples["p1"])
+    assert fused.log_z == stepwise.log_z
