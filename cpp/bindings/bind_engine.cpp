@@ -12,6 +12,8 @@
 #include "numpygeons/engine/adaptation.hpp"
 #include "numpygeons/engine/coordinator.hpp"
 #include "numpygeons/engine/round.hpp"
+#include "numpygeons/engine/tempered_sample.hpp"
+#include "numpygeons/math/normal_mixture.hpp"
 #include "xla_handler.hpp"
 
 namespace numpygeons::bindings {
@@ -94,6 +96,31 @@ void bind_adaptation(py::module_& module) {
       "Rows of `values` moved from `betas` to `new_betas`, linearly in log beta.");
 }
 
+void bind_mixture(py::module_& module) {
+  module.def(
+      "tempered_sample",
+      [](const ArrayIn<double>& v, const ArrayIn<double>& betas, const ArrayIn<double>& log_z,
+         double beta, std::size_t n_points, double least_size) {
+        return copied(
+            tempered_sample(as_span(v), as_span(betas), as_span(log_z), beta, n_points, least_size),
+            {size(n_points)});
+      },
+      "v"_a, "betas"_a, "log_z"_a, "beta"_a, "n_points"_a, "least_size"_a,
+      "Indices of recorded states that together stand for the density at `beta`.");
+  module.def(
+      "fit_normal_mixture",
+      [](const ArrayIn<double>& points, std::size_t n_components, std::size_t n_steps) {
+        const auto dimension = static_cast<std::size_t>(points.shape(1));
+        const NormalMixture m =
+            fit_normal_mixture(as_span(points), dimension, n_components, n_steps);
+        const py::ssize_t k = size(n_components), d = size(dimension);
+        return py::make_tuple(copied(m.log_weights, {k}), copied(m.means, {k, d}),
+                              copied(m.factors, {k, d, d}), copied(m.whiteners, {k, d, d}));
+      },
+      "points"_a, "n_components"_a, "n_steps"_a,
+      "(log weights, means, factors, whiteners) of a mixture of normals fitted to points.");
+}
+
 /// One row per chain from the moments, `field` of each.
 template <class Field>
 py::array_t<double> by_chain(const RoundData& data, Field field) {
@@ -138,6 +165,18 @@ void bind_round_data(py::module_& module) {
             return copied(data.statistic_sums, {size(data.n_chains), size(data.n_statistics)});
           },
           "Sums of the explorer's statistics, shape (n_chains, n_statistics).")
+      .def_property_readonly(
+          "snapshots",
+          [](const Pointer& data) {
+            const std::size_t row = data->n_chains * data->dimension;
+            return shared(
+                data->snapshots.data(),
+                {size(data->snapshots.size() / row), size(data->n_chains), size(data->dimension)},
+                data);
+          },
+          "Unconstrained states by chain, shape (n_snapshots, n_chains, dimension), of every "
+          "`snapshot_stride`-th scan.")
+      .def_readonly("snapshot_stride", &RoundData::snapshot_stride)
       .def_property_readonly("counts",
                              [](const RoundData& data) {
                                py::array_t<double> counts(size(data.moments.size()));
@@ -161,14 +200,15 @@ void bind_coordinator(py::module_& module) {
                           "Owns the index process and the recorders of a run.")
       .def(py::init([](std::uint64_t seed, std::size_t n_chains, std::size_t dimension,
                        std::size_t n_normals, std::size_t n_uniforms, std::size_t n_statistics,
-                       bool hands_out_keys, bool records_draws, bool records_moments) {
+                       bool hands_out_keys, std::size_t n_snapshots, bool records_draws,
+                       bool records_moments) {
              return std::make_unique<Coordinator>(
                  CoordinatorSettings{seed, n_chains, dimension, n_normals, n_uniforms, n_statistics,
-                                     hands_out_keys, records_draws, records_moments});
+                                     hands_out_keys, n_snapshots, records_draws, records_moments});
            }),
            py::kw_only(), "seed"_a, "n_chains"_a, "dimension"_a, "n_normals"_a, "n_uniforms"_a,
-           "n_statistics"_a, "hands_out_keys"_a = false, "records_draws"_a = true,
-           "records_moments"_a = true)
+           "n_statistics"_a, "hands_out_keys"_a = false, "n_snapshots"_a = 0,
+           "records_draws"_a = true, "records_moments"_a = true)
       .def(
           "begin_round",
           [](Coordinator& self, std::uint32_t round, std::size_t n_scans,
@@ -232,6 +272,7 @@ void bind_engine(py::module_& module) {
     }
   });
   bind_adaptation(engine);
+  bind_mixture(engine);
   bind_round_data(engine);
   bind_coordinator(engine);
   engine.def("xla_scan_handler_f32", &xla_scan_handler_f32);

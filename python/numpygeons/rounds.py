@@ -14,7 +14,7 @@ from numpygeons import _core
 from numpygeons.arrays import Floats
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import Replicas
-from numpygeons.explorers.base import Explorer, RoundOutcome, Start, step_sizes
+from numpygeons.explorers.base import Explorer, RoundOutcome, Snapshots, Start, step_sizes
 from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.measurement import measure
 from numpygeons.path import Path
@@ -80,6 +80,7 @@ class Rounds:
             n_uniforms=noise.n_uniforms,
             n_statistics=len(explorer.statistics),
             hands_out_keys=noise.key,
+            n_snapshots=explorer.n_snapshots(n, path.dimension),
         )
         pilot = self._reference.batch(Purpose.initial_state, 0)
         replicas = starting_points(path, evaluate, self._reference, pilot, n)
@@ -107,7 +108,7 @@ class Rounds:
         data = self._coordinator.end_round()
         steps = step_sizes(before.tuning, self.settings.n_chains)
         record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
-        after = self._adapted(before, data, record)
+        after = self._adapted(before, data, record, evidence)
         first = before.round == 0
         record = replace(
             record,
@@ -172,7 +173,11 @@ class Rounds:
             done += n_scans
 
     def _adapted(
-        self, before: Between, data: _core.engine.RoundData, record: RoundRecord
+        self,
+        before: Between,
+        data: _core.engine.RoundData,
+        record: RoundRecord,
+        evidence: _core.evidence.RoundEvidence,
     ) -> Between:
         """With the schedule, the explorer's tuning and the units of moments of the next round."""
         betas = before.betas
@@ -190,6 +195,7 @@ class Rounds:
             counts=data.counts,
             means=data.means,
             squared_deviations=data.squared_deviations,
+            snapshots=_snapshots(data, evidence),
         )
         centres, scales = before.centres, before.scales
         if record.n_scans >= ENOUGH_VISITS:
@@ -210,3 +216,17 @@ class Rounds:
         that type, keep the very densities that the swaps compare."""
         rounded = np.asarray(betas).astype(self.path.dtype).astype(np.float64)
         return rounded if np.all(np.diff(rounded) > 0) else np.asarray(betas)
+
+
+def _snapshots(
+    data: _core.engine.RoundData, evidence: _core.evidence.RoundEvidence
+) -> Snapshots | None:
+    """The states that the explorer asked to see, or None."""
+    stride = data.snapshot_stride
+    if stride == 0:
+        return None
+    return Snapshots(
+        x=data.snapshots,
+        v=data.v[stride - 1 :: stride],
+        log_z=np.nan_to_num(evidence.log_z_by_chain),
+    )

@@ -24,8 +24,8 @@ EXPLORERS = {
     "AutoRWMH": AutoRWMH(n_refresh=3),
     "MALA": MALA(n_refresh=2),
     "deterministic": AutoMALA(selector=DeterministicSelector(0.05, 0.9)),
-    "Compose": Compose(HMC(), AutoRWMH(n_refresh=1), SliceSampler()),
-    "Mix": Mix(HMC(), AutoMALA(n_refresh=1), SliceSampler()),
+    "Compose": Compose(HMC(n_components=0), AutoRWMH(n_refresh=1), SliceSampler()),
+    "Mix": Mix(HMC(n_components=0), AutoMALA(n_refresh=1), SliceSampler()),
 }
 
 
@@ -100,8 +100,10 @@ def test_combinations_check_their_parts(combination):
         combination()
     with pytest.raises(TypeError, match="combines explorers such as HMC"):
         combination(HMC)
-    assert combination(HMC(), AutoMALA()) == combination(HMC(), AutoMALA())
-    assert combination(HMC()) != combination(AutoMALA())
+    assert combination(HMC(n_components=0), AutoMALA()) == combination(
+        HMC(n_components=0), AutoMALA()
+    )
+    assert combination(HMC(n_components=0)) != combination(AutoMALA())
 
 
 @pytest.mark.parametrize("name", EXPLORERS)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 from exact_start import Normal, explored
-from mutants import auto_mala_of, mutant
+from mutants import auto_mala_of, hmc_of, mutant
 from scipy import stats
 
 from numpygeons import (
@@ -18,7 +18,7 @@ from numpygeons import (
     IdentityPreconditioner,
     MixDiagonalPreconditioner,
 )
-from numpygeons.explorers import hmc, leapfrog
+from numpygeons.explorers import leapfrog
 from numpygeons.explorers.auto_step import AutoStepTuning
 from numpygeons.explorers.hmc import HMCTuning
 
@@ -65,8 +65,8 @@ def rejections(explorer, tuning):
 
 
 HMC_MUTANT = (
-    "p = p + 0.5 * step * scale * gradient(here, beta)",
-    "p = p + 0.5 * step * gradient(here, beta)",
+    "p = p + 0.5 * step * scale * gradient(state, beta)",
+    "p = p + 0.5 * step * gradient(state, beta)",
 )
 HMC_END_MUTANT = (
     "return there, p + 0.5 * step * scale * gradient(there, beta)",
@@ -76,7 +76,7 @@ HMC_END_MUTANT = (
 
 @pytest.mark.parametrize("mutation", [None, HMC_MUTANT, HMC_END_MUTANT])
 def test_the_energy_error_of_hmc_falls_as_the_cube_of_the_step(mutation):
-    explorer = (mutant(hmc, *mutation) if mutation else hmc).HMC()
+    explorer = hmc_of(mutant(leapfrog, *mutation) if mutation else leapfrog)
     large, small = (
         rejections(explorer, HMCTuning(step_size=step, length=1, scale=np.array([0.2, 2.0])))
         for step in (0.4, 0.1)
@@ -104,7 +104,7 @@ def test_the_search_of_auto_mala_finds_large_steps_only_where_the_scale_is_share
 def test_every_explorer_takes_its_scale_from_the_chain():
     """The same step in twice the scale is twice the step in the scale."""
     for explorer, make in (
-        (HMC(), lambda step, scale: HMCTuning(step_size=step, length=3, scale=scale)),
+        (HMC(n_components=0), lambda step, scale: HMCTuning(step_size=step, length=3, scale=scale)),
         (
             AutoMALA(preconditioner=DiagonalPreconditioner()),
             lambda step, scale: AutoStepTuning(step_size=step, scale=scale),

@@ -63,6 +63,10 @@ void Coordinator::begin_round(std::uint32_t round, std::size_t n_scans, const Sc
   data_->v.resize(n_scans * n);
   data_->replicas.resize(n_scans * n);
   data_->statistic_sums.assign(n * settings_.n_statistics, 0.0);
+  if (const std::size_t most = settings_.n_snapshots; most > 0) {
+    data_->snapshot_stride = (n_scans + most - 1) / most;
+    data_->snapshots.reserve(n_scans / data_->snapshot_stride * n * d);
+  }
   real_bytes_ = real_bytes;
   most_draws_ = most_draws;
   (void)take_draws();  // empties, and reserves what the round needs
@@ -95,6 +99,8 @@ template <class Real>
 void Coordinator::record(const Explored<Real>& explored) {
   const std::size_t n = settings_.n_chains, d = settings_.dimension;
   const std::size_t n_statistics = settings_.n_statistics;
+  const std::size_t stride = data_->snapshot_stride;
+  const bool keeps = stride > 0 && (scan_ + 1) % stride == 0;
   double* const v_row = data_->v.data() + scan_ * n;
   std::uint32_t* const replica_row = data_->replicas.data() + scan_ * n;
   for (std::uint32_t c = 0; c < n; ++c) {
@@ -118,6 +124,7 @@ void Coordinator::record(const Explored<Real>& explored) {
       data_->statistic_sums[c * n_statistics + k] +=
           static_cast<double>(explored.statistics[r * n_statistics + k]);
     const auto x = explored.x.subspan(r * d, d);
+    if (keeps) data_->snapshots.insert(data_->snapshots.end(), x.begin(), x.end());
     if (settings_.records_moments) moments_[c].template add<Real>(x);
     if (settings_.records_draws && c + 1 == n) {
       const auto bytes = std::as_bytes(x);

@@ -25,6 +25,7 @@ struct CoordinatorSettings {
   std::size_t n_uniforms{};    ///< uniforms in (0, 1) that the explorer asks for
   std::size_t n_statistics{};  ///< numbers that the explorer reports
   bool hands_out_keys{};       ///< the explorer asks for a JAX key
+  std::size_t n_snapshots{};   ///< states kept per chain and round, at most
   bool records_draws{true};    ///< keep the target's states
   bool records_moments{true};  ///< keep first and second moments per chain
 };

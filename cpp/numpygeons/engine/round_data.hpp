@@ -28,6 +28,8 @@ struct RoundData {
   std::vector<std::uint32_t> replicas;  ///< (n_scans, n_chains): who sat at the chain
   std::vector<double> statistic_sums;   ///< (n_chains, n_statistics): explorer statistics
   std::vector<Moments> moments;         ///< by chain, of the unconstrained coordinates
+  std::size_t snapshot_stride{};  ///< every so many scans all chains' states are kept; 0: never
+  std::vector<double> snapshots;  ///< (n_scans / stride, n_chains, dimension), unconstrained
   std::uint64_t n_restarts{}, n_round_trips{};
   std::uint64_t n_zero_likelihood{};  ///< states with V = -inf (a NaN is read as -inf)
   std::optional<FirstZeroLikelihood> first_zero_likelihood;

@@ -116,6 +116,9 @@ class AutoStep:
             n_uniforms=2 + UNIFORMS_PER_STEP * self.n_refresh,
         )
 
+    def n_snapshots(self, n_chains: int, dimension: int) -> int:
+        return 0
+
     def start(self, start: Start) -> AutoStepTuning:
         n = len(start.betas)
         return AutoStepTuning(

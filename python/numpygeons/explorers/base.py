@@ -42,6 +42,15 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Snapshots:
+    """States of all chains after exploring, from scans at equal distances."""
+
+    x: Floats  # shape (n, n_chains, dimension), unconstrained
+    v: Floats  # shape (n, n_chains), V in nats; -inf only where beta = 0
+    log_z: Floats  # shape (n_chains,), log Z at the chains' betas as the round estimates it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RoundOutcome:
     """What an explorer may learn from a finished round; rows by chain."""
 
@@ -53,6 +62,7 @@ class RoundOutcome:
     counts: Floats  # visits, shape (n_chains,)
     means: Floats  # of the unconstrained coordinates, shape (n_chains, dimension)
     squared_deviations: Floats  # sums about the means, shape (n_chains, dimension)
+    snapshots: Snapshots | None = None  # what the explorer asked for
 
 
 class Explorer(Protocol):
@@ -75,6 +85,13 @@ class Explorer(Protocol):
 
     def noise(self, dimension: int) -> NoiseShape:
         """How much randomness one exploration takes."""
+        ...
+
+    def n_snapshots(self, n_chains: int, dimension: int) -> int:
+        """How many states per chain `adapt` wants to see of each round, at most; 0 for none.
+
+        They are held in memory at 8 bytes per coordinate and chain until the round has ended.
+        """
         ...
 
     def start(self, start: Start) -> Any:

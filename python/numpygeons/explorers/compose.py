@@ -48,6 +48,9 @@ class _Combination:
     def needs_gradients(self) -> bool:
         return any(explorer.needs_gradients for explorer in self.explorers)
 
+    def n_snapshots(self, n_chains: int, dimension: int) -> int:
+        return max(explorer.n_snapshots(n_chains, dimension) for explorer in self.explorers)
+
     def start(self, start: Start) -> tuple[Any, ...]:
         return tuple(explorer.start(start) for explorer in self.explorers)
 

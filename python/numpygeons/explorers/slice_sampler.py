@@ -89,6 +89,9 @@ class SliceSampler:
             n_normals=self.n_passes * dimension if random else 0, n_uniforms=0, key=True
         )
 
+    def n_snapshots(self, n_chains: int, dimension: int) -> int:
+        return 0
+
     def start(self, start: Start) -> SliceTuning:
         return SliceTuning(scale=np.tile(start.scale, (len(start.betas), 1)))
 
