@@ -34,14 +34,21 @@ def energy_autocorrelation(v: Floats, replicas: npt.NDArray[Any]) -> Floats:
     n = np.maximum(finite.sum(axis=0), 1)
 
     def centred(a: Floats) -> Floats:
+        if finite.all():
+            centred: Floats = a - a.mean(axis=0)
+            return centred
         a = np.where(finite, a, 0.0)
         return np.where(finite, a - a.sum(axis=0) / n, 0.0)
 
+    def products(a: Floats, b: Floats) -> Floats:
+        sums: Floats = np.einsum("sc,sc->c", a, b)
+        return sums
+
     x, y = centred(before), centred(after)
-    norms = np.sqrt((x * x).sum(axis=0)) * np.sqrt((y * y).sum(axis=0))
+    norms = np.sqrt(products(x, x)) * np.sqrt(products(y, y))
     usable = (finite.sum(axis=0) >= 3) & (norms > 0)
     correlations = np.full(n_chains, np.nan)
-    correlations[usable] = (x * y).sum(axis=0)[usable] / norms[usable]
+    correlations[usable] = products(x, y)[usable] / norms[usable]
     return correlations
 
 

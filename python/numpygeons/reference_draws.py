@@ -70,7 +70,22 @@ class ReferenceDraws:
         self.size = batch_size(dimension)
         self.n_redrawn = 0
         self.seed = seed
+        self._ahead: dict[tuple[Any, int], Any] = {}  # batches under way
         self._program = program
+
+    def prepare(self, purpose: Any, number: int) -> None:
+        """Starts making a batch, beside whatever the caller does until `batch` asks for it."""
+        key = (purpose, number)
+        if key not in self._ahead:
+            keys = _core.random.jax_keys(
+                seed=self.seed,
+                purpose=purpose,
+                replica=0,
+                round=0,
+                first_scan=number * self.size,
+                n=self.size,
+            )
+            self._ahead[key] = self._program.call(keys)
 
     def batch(self, purpose: Any, number: int) -> State:
         """The draws `number * size ...` of a purpose; every field with a leading axis of `size`.
@@ -80,15 +95,13 @@ class ReferenceDraws:
         NumericalError
             When a draw has no finite density in `MOST_ATTEMPTS` attempts.
         """
-        first = number * self.size
-        keys = _core.random.jax_keys(
-            seed=self.seed, purpose=purpose, replica=0, round=0, first_scan=first, n=self.size
-        )
-        states, attempts, good = self._program.call(keys)
+        self.prepare(purpose, number)
+        states, attempts, good = self._ahead.pop((purpose, number))
         if not np.all(good):
+            draw = number * self.size + int(np.argmin(good))
             raise NumericalError(
                 f"the reference gave no draw with a finite log density in {MOST_ATTEMPTS} "
-                f"attempts (draw {first + int(np.argmin(good))}): check that its sampler and its "
+                f"attempts (draw {draw}): check that its sampler and its "
                 "density agree and that its scale fits the number type"
             )
         self.n_redrawn += int(np.sum(attempts)) - self.size

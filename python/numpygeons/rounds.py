@@ -146,7 +146,7 @@ class Rounds:
             a = np.asarray(a)
             return a.astype(path.dtype if a.dtype.kind == "f" else np.int32)
 
-        betas, tuning = cast(before.betas), jax.tree.map(cast, before.tuning)
+        betas, tuning = jax.device_put((cast(before.betas), jax.tree.map(cast, before.tuning)))
         replicas = before.replicas
         for block in self._blocks(number):
             replicas = self.driver.run(
@@ -169,6 +169,8 @@ class Rounds:
             if self._batch is None or self._batch[0] != wanted:
                 self._batch = wanted, self._reference.batch(Purpose.reference_draw, wanted)
             n_scans = min(2**number - done, size - first)
+            if done + n_scans < 2**number:
+                self._reference.prepare(Purpose.reference_draw, wanted + 1)
             yield Block(n_scans=n_scans, draws=self._batch[1], first=first)
             done += n_scans
 

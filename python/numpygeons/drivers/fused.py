@@ -131,7 +131,7 @@ class FusedDriver:
         """See `Driver.run`. The program runs in a thread of its own, so that this one hears
         Ctrl-C and can show progress."""
         # On the device here: the thread that calls does not know the precision JAX is set to.
-        operands = jax.device_put(_operands(coordinator, replicas, betas, tuning, block))
+        operands = jax.tree.map(jnp.asarray, _operands(coordinator, replicas, betas, tuning, block))
 
         def call() -> Replicas:
             result: Replicas = jax.block_until_ready(self.program.call(*operands))
