@@ -1,2 +1,0 @@
-/// Gives the static library its first object file.
-namespace numpygeons {}
