@@ -29,25 +29,8 @@ jax.ffi.register_ffi_target(TARGETS["float32"], _core.engine.xla_scan_handler_f3
 jax.ffi.register_ffi_target(TARGETS["float64"], _core.engine.xla_scan_handler_f64(), platform="cpu")
 
 
-def _make_round(
-    explore: Explore, dtype: np.dtype[Any], *, one_function: bool
-) -> Callable[..., Any]:
+def _make_round(explore: Explore, dtype: np.dtype[Any]) -> Callable[..., Any]:
     """The program: explore, call the coordinator, until the block ends or it says stop."""
-
-    def explore_with(
-        draws: State,
-        row: Array,
-        chains: Array,
-        replicas: Replicas,
-        betas: Array,
-        tuning: Any,
-        *noise: Array,
-    ) -> tuple[Replicas, Array]:
-        reference = jax.tree.map(lambda a: a[row], draws)
-        return explore(chains, replicas, betas, tuning, reference, *noise)
-
-    if one_function:
-        explore_with = as_one_function(explore_with)
 
     def numpygeons_round(
         address: Array,
@@ -70,8 +53,9 @@ def _make_round(
 
         def body(carry: tuple[Any, ...]) -> tuple[Any, ...]:
             scan, _, replicas, chains, normals, uniforms, keys = carry
-            replicas, statistics = explore_with(
-                draws, first + scan, chains, replicas, betas, tuning, normals, uniforms, keys
+            reference = jax.tree.map(lambda a: a[first + scan], draws)
+            replicas, statistics = explore(
+                chains, replicas, betas, tuning, reference, normals, uniforms, keys
             )
             go_on, chains, normals, uniforms, keys = coordinate(
                 address, replicas.x, replicas.log_reference, replicas.v, statistics
@@ -131,7 +115,7 @@ class FusedDriver:
         dtype = np.dtype(shapes.normals.dtype)
 
         def make(one_function: bool) -> Callable[..., Any]:
-            return _make_round(explore, dtype, one_function=one_function)
+            return _make_round(as_one_function(explore) if one_function else explore, dtype)
 
         return lower_program(make, operands, single=single)
 
