@@ -29,7 +29,6 @@ COLUMNS: tuple[tuple[str, int], ...] = (
     ("max|ρ|", 6),
     ("mean|ρ|", 7),
 )
-SHORTEST_BAR = 0.5  # seconds of a run before a progress bar is worth showing
 LOW_ACCEPTANCE = 0.1  # below, a pair of chains hardly talks
 
 
