@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "arrays.hpp"
@@ -11,6 +12,7 @@
 #include "numpygeons/base/errors.hpp"
 #include "numpygeons/engine/adaptation.hpp"
 #include "numpygeons/engine/coordinator.hpp"
+#include "numpygeons/engine/proposals.hpp"
 #include "numpygeons/engine/round.hpp"
 #include "numpygeons/engine/tempered_sample.hpp"
 #include "numpygeons/math/normal_mixture.hpp"
@@ -25,43 +27,112 @@ namespace {
 
 py::ssize_t size(std::size_t n) { return static_cast<py::ssize_t>(n); }
 
-/// The chains and the randomness of the next scan, as new arrays.
+/// The chains and the randomness of one scan, as new arrays; rows by replica.
+template <class Real>
+struct NextArrays {
+  explicit NextArrays(const CoordinatorSettings& s)
+      : n(s.n_chains),
+        chains(size(n)),
+        normals({size(n), size(s.n_normals)}),
+        uniforms({size(n), size(s.n_uniforms)}),
+        keys({size(n), size(s.hands_out_keys ? 2 : 0)}),
+        proposals({size(n), size(s.n_proposals), size(s.dimension)}),
+        proposal_logs({size(n), size(s.n_proposals), py::ssize_t{2}}),
+        proposal_components({size(n), size(s.n_proposals)}) {}
+
+  [[nodiscard]] NextScan<Real> spans() {
+    return {filled(chains),    filled(normals),       filled(uniforms),           filled(keys),
+            filled(proposals), filled(proposal_logs), filled(proposal_components)};
+  }
+
+  [[nodiscard]] py::tuple tuple() const {
+    return py::make_tuple(chains, normals, uniforms, keys, proposals, proposal_logs,
+                          proposal_components);
+  }
+
+  std::size_t n;
+  py::array_t<std::int32_t> chains;
+  py::array_t<Real> normals, uniforms;
+  py::array_t<std::uint32_t> keys;
+  py::array_t<Real> proposals, proposal_logs;
+  py::array_t<std::int32_t> proposal_components;
+
+ private:
+  template <class T>
+  static std::span<T> filled(py::array_t<T>& array) {
+    return {array.mutable_data(), static_cast<std::size_t>(array.size())};
+  }
+};
+
 template <class Real>
 py::tuple prepare(const Coordinator& coordinator) {
-  const CoordinatorSettings& s = coordinator.settings();
-  py::array_t<std::int32_t> chains(size(s.n_chains));
-  py::array_t<Real> normals({size(s.n_chains), size(s.n_normals)});
-  py::array_t<Real> uniforms({size(s.n_chains), size(s.n_uniforms)});
-  const std::size_t key_words = s.hands_out_keys ? 2 : 0;
-  py::array_t<std::uint32_t> keys({size(s.n_chains), size(key_words)});
-  coordinator.prepare(NextScan<Real>{{chains.mutable_data(), s.n_chains},
-                                     {normals.mutable_data(), s.n_chains * s.n_normals},
-                                     {uniforms.mutable_data(), s.n_chains * s.n_uniforms},
-                                     {keys.mutable_data(), s.n_chains * key_words}});
-  return py::make_tuple(chains, normals, uniforms, keys);
+  NextArrays<Real> next(coordinator.settings());
+  coordinator.prepare(next.spans());
+  return next.tuple();
 }
 
-/// Runs scans through a Python function (scan, chains, normals, uniforms, keys) ->
+template <class Real>
+void copy_scan(const NextScan<Real>& from, const NextScan<Real>& to) {
+  std::ranges::copy(from.chains, to.chains.begin());
+  std::ranges::copy(from.normals, to.normals.begin());
+  std::ranges::copy(from.uniforms, to.uniforms.begin());
+  std::ranges::copy(from.keys, to.keys.begin());
+  std::ranges::copy(from.proposals, to.proposals.begin());
+  std::ranges::copy(from.proposal_logs, to.proposal_logs.begin());
+  std::ranges::copy(from.proposal_components, to.proposal_components.begin());
+}
+
+/// Runs scans through a Python function (scan, *chains and randomness, as `prepare` gives them) ->
 /// (x, log_reference, v, statistics).
 template <class Real>
 void run_scans_in_python(Coordinator& coordinator, std::size_t n_scans, const py::function& f) {
-  const CoordinatorSettings& s = coordinator.settings();
   std::array<ArrayIn<Real>, 4> explored;  // outlives the call that filled it
-  const auto explore = [&](std::size_t scan, std::span<const std::int32_t> chains,
-                           std::span<const Real> normals, std::span<const Real> uniforms,
-                           std::span<const std::uint32_t> keys) {
-    const py::ssize_t key_words = size(keys.size() / s.n_chains);
-    const py::tuple result =
-        f(scan, py::array_t<std::int32_t>(size(s.n_chains), chains.data()),
-          py::array_t<Real>({size(s.n_chains), size(s.n_normals)}, normals.data()),
-          py::array_t<Real>({size(s.n_chains), size(s.n_uniforms)}, uniforms.data()),
-          py::array_t<std::uint32_t>({size(s.n_chains), key_words}, keys.data()));
+  const auto explore = [&](std::size_t scan, const NextScan<Real>& given) {
+    NextArrays<Real> copy(coordinator.settings());
+    copy_scan(given, copy.spans());
+    const py::tuple result = f(scan, *copy.tuple());
     for (std::size_t k = 0; k < explored.size(); ++k)
       explored[k] = py::cast<ArrayIn<Real>>(result[k]);
     return Explored<Real>{as_span(explored[0]), as_span(explored[1]), as_span(explored[2]),
                           as_span(explored[3])};
   };
   run_scans<Real>(coordinator, n_scans, explore);
+}
+
+void bind_proposals(py::module_& module) {
+  py::class_<Proposals>(module, "Proposals",
+                        "Draws from mixtures of normals, one mixture per chain.")
+      .def(py::init([](const ArrayIn<double>& log_weights, const ArrayIn<double>& means,
+                       const ArrayIn<double>& factors, const ArrayIn<std::int32_t>& counts,
+                       std::size_t n_most) {
+             if (means.ndim() != 3)
+               throw std::invalid_argument(
+                   "means must have shape (n_chains, n_components, dimension): got " +
+                   std::to_string(means.ndim()) + " axes");
+             const auto extent = [&](int axis) {
+               return static_cast<std::size_t>(means.shape(axis));
+             };
+             return Proposals({extent(0), extent(1), extent(2), n_most, as_span(log_weights),
+                               as_span(means), as_span(factors), as_span(counts)});
+           }),
+           py::kw_only(), "log_weights"_a, "means"_a, "factors"_a, "counts"_a, "n_most"_a)
+      .def(
+          "draw",
+          [](const Proposals& self, std::uint64_t seed, std::uint32_t round, std::uint64_t scan,
+             std::uint32_t chain) {
+            if (chain >= self.n_chains())
+              throw std::invalid_argument("there are " + std::to_string(self.n_chains()) +
+                                          " chains: got chain " + std::to_string(chain));
+            const std::size_t n = self.n_most(), d = self.dimension();
+            std::vector<double> x(n * d), logs(2 * n);
+            std::vector<std::int32_t> components(n);
+            self.draw<double>(seed, 0, round, scan, Chain{chain}, {x, logs, components});
+            return py::make_tuple(copied(x, {size(n), size(d)}),
+                                  copied(logs, {size(n), py::ssize_t{2}}),
+                                  copied(components, {size(n)}));
+          },
+          py::kw_only(), "seed"_a, "round"_a, "scan"_a, "chain"_a,
+          "(x, logs, components) of one chain in one scan, as the coordinator hands them out.");
 }
 
 void bind_adaptation(py::module_& module) {
@@ -200,14 +271,16 @@ void bind_coordinator(py::module_& module) {
                           "Owns the index process and the recorders of a run.")
       .def(py::init([](std::uint64_t seed, std::size_t n_chains, std::size_t dimension,
                        std::size_t n_normals, std::size_t n_uniforms, std::size_t n_statistics,
-                       bool hands_out_keys, std::size_t n_snapshots, bool records_draws,
-                       bool records_moments) {
+                       bool hands_out_keys, std::size_t n_proposals, std::size_t n_snapshots,
+                       bool records_draws, bool records_moments) {
              return std::make_unique<Coordinator>(
                  CoordinatorSettings{seed, n_chains, dimension, n_normals, n_uniforms, n_statistics,
-                                     hands_out_keys, n_snapshots, records_draws, records_moments});
+                                     hands_out_keys, n_proposals, n_snapshots, records_draws,
+                                     records_moments});
            }),
            py::kw_only(), "seed"_a, "n_chains"_a, "dimension"_a, "n_normals"_a, "n_uniforms"_a,
-           "n_statistics"_a, "hands_out_keys"_a = false, "n_snapshots"_a = 0,
+           "n_statistics"_a, "hands_out_keys"_a = false, "n_proposals"_a = 0,
+           "n_snapshots"_a = 0,
            "records_draws"_a = true, "records_moments"_a = true)
       .def(
           "begin_round",
@@ -229,6 +302,7 @@ void bind_coordinator(py::module_& module) {
                 shared(draws->log_reference.data(), {size(draws->log_reference.size())}, draws));
           },
           "The target's states since the last call, as bytes, and their log gamma_0.")
+      .def("set_proposals", &Coordinator::set_proposals, "tables"_a)
       .def("prepare_f32", &prepare<float>, "Chains and randomness of the next scan, float32.")
       .def("prepare_f64", &prepare<double>, "Chains and randomness of the next scan, float64.")
       .def("run_scans_f32", &run_scans_in_python<float>, "n_scans"_a, "explore"_a)
@@ -274,6 +348,7 @@ void bind_engine(py::module_& module) {
   bind_adaptation(engine);
   bind_mixture(engine);
   bind_round_data(engine);
+  bind_proposals(engine);
   bind_coordinator(engine);
   engine.def("xla_scan_handler_f32", &xla_scan_handler_f32);
   engine.def("xla_scan_handler_f64", &xla_scan_handler_f64);

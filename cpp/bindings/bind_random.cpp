@@ -75,7 +75,8 @@ void bind_random(py::module_& module) {
       .value("swap", Purpose::swap)
       .value("reference_draw", Purpose::reference_draw)
       .value("initial_state", Purpose::initial_state)
-      .value("jax_key", Purpose::jax_key);
+      .value("jax_key", Purpose::jax_key)
+      .value("propose", Purpose::propose);
 
   random.def("philox4x32", &philox4x32, py::arg("counter"), py::arg("key"),
              "The Philox4x32-10 block of a counter of four 32-bit words under a key of two.");

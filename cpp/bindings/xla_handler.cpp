@@ -27,15 +27,18 @@ ffi::Error scan(ffi::Buffer<ffi::U32> handle, ffi::Buffer<type> x, ffi::Buffer<t
                 ffi::Buffer<type> v, ffi::Buffer<type> statistics,
                 ffi::ResultBuffer<ffi::S32> go_on, ffi::ResultBuffer<ffi::S32> chains,
                 ffi::ResultBuffer<type> normals, ffi::ResultBuffer<type> uniforms,
-                ffi::ResultBuffer<ffi::U32> keys) {
+                ffi::ResultBuffer<ffi::U32> keys, ffi::ResultBuffer<type> proposals,
+                ffi::ResultBuffer<type> proposal_logs,
+                ffi::ResultBuffer<ffi::S32> proposal_components) {
   using Real = ffi::NativeType<type>;
   const std::uint64_t address =
       handle.typed_data()[0] | (static_cast<std::uint64_t>(handle.typed_data()[1]) << 32);
   auto& coordinator = *std::bit_cast<Coordinator*>(address);
   const Explored<Real> explored{as_span(x), as_span(log_reference), as_span(v),
                                 as_span(statistics)};
-  const NextScan<Real> next{as_span(*chains), as_span(*normals), as_span(*uniforms),
-                            as_span(*keys)};
+  const NextScan<Real> next{as_span(*chains),        as_span(*normals),   as_span(*uniforms),
+                            as_span(*keys),          as_span(*proposals), as_span(*proposal_logs),
+                            as_span(*proposal_components)};
   go_on->typed_data()[0] = coordinator.scan(explored, next) ? 1 : 0;
   return ffi::Error::Success();
 }
@@ -52,7 +55,10 @@ auto binding() {
       .template Ret<ffi::Buffer<ffi::S32>>()
       .template Ret<ffi::Buffer<type>>()
       .template Ret<ffi::Buffer<type>>()
-      .template Ret<ffi::Buffer<ffi::U32>>();
+      .template Ret<ffi::Buffer<ffi::U32>>()
+      .template Ret<ffi::Buffer<type>>()
+      .template Ret<ffi::Buffer<type>>()
+      .template Ret<ffi::Buffer<ffi::S32>>();
 }
 
 XLA_FFI_DEFINE_HANDLER(scan_f32, scan<ffi::F32>, binding<ffi::F32>());

@@ -9,6 +9,7 @@ from numpygeons.explorers.compose import Compose, Mix
 from numpygeons.explorers.hmc import HMC
 from numpygeons.explorers.mala import MALA
 from numpygeons.explorers.preconditioners import (
+    DensePreconditioner,
     DiagonalPreconditioner,
     IdentityPreconditioner,
     MixDiagonalPreconditioner,
@@ -42,6 +43,7 @@ __all__ = [
     "AutoMALA",
     "AutoRWMH",
     "Compose",
+    "DensePreconditioner",
     "DeterministicSelector",
     "DiagonalPreconditioner",
     "Explorer",

@@ -14,7 +14,7 @@ from numpygeons.drivers.compilation import Lowered, Program, compile_together, f
 from numpygeons.drivers.exploration import make_explore
 from numpygeons.drivers.fused import FusedDriver
 from numpygeons.drivers.stepwise import StepwiseDriver
-from numpygeons.explorers.base import Explorer, Start
+from numpygeons.explorers.base import Explorer, Noise, Proposals, Start
 from numpygeons.path import Path
 from numpygeons.potential import Evaluate, State
 from numpygeons.reference_draws import batch_size, lower_reference
@@ -75,6 +75,9 @@ def _shapes(path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int) -
         a = np.asarray(a)
         return jax.ShapeDtypeStruct(a.shape, path.dtype if a.dtype.kind == "f" else np.int32)
 
+    def rows(*shape: int, dtype: Any = path.dtype) -> Any:
+        return jax.ShapeDtypeStruct((n_chains, *shape), dtype)
+
     ones = np.ones(path.dimension)
     anything = Start(betas=np.linspace(0, 1, n_chains), centre=ones, scale=ones)
     return Shapes(
@@ -83,7 +86,14 @@ def _shapes(path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int) -
         betas=jax.ShapeDtypeStruct((n_chains,), path.dtype),
         tuning=jax.tree.map(table, explorer.start(anything)),
         chains=jax.ShapeDtypeStruct((n_chains,), np.int32),
-        normals=jax.ShapeDtypeStruct((n_chains, noise.n_normals), path.dtype),
-        uniforms=jax.ShapeDtypeStruct((n_chains, noise.n_uniforms), path.dtype),
-        keys=jax.ShapeDtypeStruct((n_chains, 2 if noise.key else 0), np.uint32),
+        noise=Noise(
+            normals=rows(noise.n_normals),
+            uniforms=rows(noise.n_uniforms),
+            key=rows(2 if noise.key else 0, dtype=np.uint32),
+            proposals=Proposals(
+                x=rows(noise.n_proposals, path.dimension),
+                logs=rows(noise.n_proposals, 2),
+                components=rows(noise.n_proposals, dtype=np.int32),
+            ),
+        ),
     )

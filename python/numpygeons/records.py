@@ -51,6 +51,7 @@ class RoundRecord:
     n_zero_likelihood: int = 0  # states at the reference whose V was -inf or not a number
     first_zero_likelihood: ZeroLikelihood | None = None
     explorer: dict[str, Floats] = field(default_factory=dict)  # its means, by chain
+    chosen: dict[str, Floats] = field(default_factory=dict)  # what it chose by itself, by chain
 
     @property
     def log_z_error(self) -> float:

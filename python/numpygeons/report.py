@@ -125,8 +125,24 @@ def verdict(pt: PT) -> str:
             else ""
         )
         lines.append(f"log Z = {evidence_text(pt.log_z, pt.log_z_error)}{span}")
+    lines += effort(pt.rounds[-1])
     lines += [f"flag: {name}: {reason}" for name, reason in (*pt.flags, *remarks(pt))]
     return "\n".join(lines)
+
+
+def effort(record: RoundRecord) -> list[str]:
+    """What the explorer chose by itself, as ranges over the explored chains; no line if nothing."""
+    parts = []
+    for name, values in record.chosen.items():
+        finite = values[np.isfinite(values)]
+        if len(finite):
+            low, high = np.min(finite), np.max(finite)
+            parts.append(f"{name} {low:g}" + (f" to {high:g}" if high > low else ""))
+    if not parts:
+        return []
+    explored = max(int(np.sum(record.schedule > 0)), 1)
+    gradients = record.n_gradients / record.n_scans / explored
+    return [f"explorer: {', '.join(parts)}; {gradients:.1f} gradients per scan and chain"]
 
 
 def table(pt: PT) -> str:

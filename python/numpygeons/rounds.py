@@ -14,9 +14,9 @@ from numpygeons import _core
 from numpygeons.arrays import Floats
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import Replicas
-from numpygeons.explorers.base import Explorer, RoundOutcome, Snapshots, Start, step_sizes
+from numpygeons.explorers.base import Explorer, RoundOutcome, Snapshots, Start, chosen, step_sizes
 from numpygeons.explorers.scale import carried_over, neighbour_variances
-from numpygeons.measurement import measure
+from numpygeons.measurement import ideal_restarts, measure
 from numpygeons.path import Path
 from numpygeons.potential import State, make_evaluate
 from numpygeons.programs import DRIVERS, compile_programs
@@ -80,6 +80,7 @@ class Rounds:
             n_uniforms=noise.n_uniforms,
             n_statistics=len(explorer.statistics),
             hands_out_keys=noise.key,
+            n_proposals=noise.n_proposals,
             n_snapshots=explorer.n_snapshots(n, path.dimension),
         )
         pilot = self._reference.batch(Purpose.initial_state, 0)
@@ -114,6 +115,10 @@ class Rounds:
             record,
             seconds=time.perf_counter() - start,
             compile_seconds=self.compile_seconds if first else 0.0,
+            chosen={
+                name: np.where(before.betas > 0, a, np.nan)
+                for name, a in chosen(self.explorer, before.tuning).items()
+            },
         )
         self.state = replace(
             after,
@@ -146,7 +151,9 @@ class Rounds:
             a = np.asarray(a)
             return a.astype(path.dtype if a.dtype.kind == "f" else np.int32)
 
-        betas, tuning = jax.device_put((cast(before.betas), jax.tree.map(cast, before.tuning)))
+        tuning = jax.tree.map(cast, before.tuning)
+        self._coordinator.set_proposals(self.explorer.proposals(tuning))
+        betas, tuning = jax.device_put((cast(before.betas), tuning))
         replicas = before.replicas
         for block in self._blocks(number):
             replicas = self.driver.run(
@@ -198,6 +205,9 @@ class Rounds:
             means=data.means,
             squared_deviations=data.squared_deviations,
             snapshots=_snapshots(data, evidence),
+            energy_ac1=record.energy_ac1,
+            restarts=record.n_restarts / record.n_scans,
+            ideal_restarts=ideal_restarts(record.swap_acceptance),
         )
         centres, scales = before.centres, before.scales
         if record.n_scans >= ENOUGH_VISITS:

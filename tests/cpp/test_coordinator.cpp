@@ -27,13 +27,11 @@ struct ExactExplorer {
   std::vector<double> x = std::vector<double>(n_chains);
   std::vector<double> log_reference = x, v = x, statistics = x;
 
-  Explored<double> operator()(std::size_t, std::span<const std::int32_t> chains,
-                              std::span<const double> normals, std::span<const double>,
-                              std::span<const std::uint32_t>) {
+  Explored<double> operator()(std::size_t, const NextScan<double>& given) {
     const double log_2pi = std::log(2 * std::numbers::pi);
     for (std::size_t r = 0; r < n_chains; ++r) {
-      const double beta = betas[static_cast<std::size_t>(chains[r])];
-      x[r] = (beta * y + std::sqrt(1 + beta) * normals[r]) / (1 + beta);
+      const double beta = betas[static_cast<std::size_t>(given.chains[r])];
+      x[r] = (beta * y + std::sqrt(1 + beta) * given.normals[r]) / (1 + beta);
       log_reference[r] = -0.5 * (x[r] * x[r] + log_2pi);
       v[r] = -0.5 * ((x[r] - y) * (x[r] - y) + log_2pi);
       statistics[r] = 1;
@@ -101,10 +99,8 @@ TEST_CASE("a round that stops early is not a round") {
 TEST_CASE("numbers that leave no way on are named") {
   Run run;
   run.begin(8);
-  const auto explore = [&](std::size_t scan, std::span<const std::int32_t> chains,
-                           std::span<const double> normals, std::span<const double> uniforms,
-                           std::span<const std::uint32_t> keys) {
-    const Explored<double> explored = run.explorer(scan, chains, normals, uniforms, keys);
+  const auto explore = [&](std::size_t scan, const NextScan<double>& given) {
+    const Explored<double> explored = run.explorer(scan, given);
     run.explorer.v[2] = std::numeric_limits<double>::infinity();
     return explored;
   };

@@ -5,7 +5,7 @@ import inspect
 import itertools
 import sys
 
-from numpygeons.explorers import auto_step, hmc, leapfrog
+from numpygeons.explorers import auto_step, leapfrog
 
 _NUMBERS = itertools.count()
 
@@ -33,11 +33,3 @@ def auto_mala_of(search=auto_step, dynamics=leapfrog):
             return dynamics.leapfrog(*arguments)
 
     return Mutant
-
-
-def hmc_of(dynamics):
-    """HMC whose trajectories take the steps of this module, which may be a mutant."""
-    same = "FIRST_STEP = 0.1"
-    copy = mutant(hmc, same, same)
-    copy.leapfrog = dynamics.leapfrog
-    return copy.HMC(n_components=0)

@@ -77,6 +77,36 @@ void Coordinator::begin_round(std::uint32_t round, std::size_t n_scans, const Sc
   error_ = nullptr;
 }
 
+void Coordinator::set_proposals(std::vector<Proposals> tables) {
+  std::size_t n = 0;
+  for (const Proposals& table : tables) {
+    if (table.n_chains() != settings_.n_chains || table.dimension() != settings_.dimension)
+      throw std::invalid_argument(
+          "proposals must be for " + std::to_string(settings_.n_chains) + " chains in dimension " +
+          std::to_string(settings_.dimension) + ": got " + std::to_string(table.n_chains()) +
+          " and " + std::to_string(table.dimension()));
+    n += table.n_most();
+  }
+  if (n != settings_.n_proposals)
+    throw std::invalid_argument("the explorer asked for " + std::to_string(settings_.n_proposals) +
+                                " proposals: got tables for " + std::to_string(n));
+  proposals_ = std::move(tables);
+}
+
+template <class Real>
+void Coordinator::propose(Replica replica, Chain chain, const NextScan<Real>& next) const {
+  const std::size_t d = settings_.dimension;
+  std::size_t row = replica.value * settings_.n_proposals;
+  for (std::uint32_t source = 0; source < proposals_.size(); ++source) {
+    const std::size_t n = proposals_[source].n_most();
+    const ProposalRows<Real> rows{next.proposals.subspan(row * d, n * d),
+                                  next.proposal_logs.subspan(2 * row, 2 * n),
+                                  next.proposal_components.subspan(row, n)};
+    proposals_[source].draw(settings_.seed, source, data_->round, scan_ + 1, chain, rows);
+    row += n;
+  }
+}
+
 template <class Real>
 void Coordinator::prepare(const NextScan<Real>& next) const {
   const std::size_t n_normals = settings_.n_normals, n_uniforms = settings_.n_uniforms;
@@ -92,6 +122,7 @@ void Coordinator::prepare(const NextScan<Real>& next) const {
       next.keys[2 * r] = key[0];
       next.keys[2 * r + 1] = key[1];
     }
+    propose(Replica{r}, chain, next);
   }
 }
 

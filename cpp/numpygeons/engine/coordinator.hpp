@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "numpygeons/engine/proposals.hpp"
 #include "numpygeons/engine/round_data.hpp"
 #include "numpygeons/tempering/index_process.hpp"
 #include "numpygeons/tempering/round_trips.hpp"
@@ -25,6 +26,7 @@ struct CoordinatorSettings {
   std::size_t n_uniforms{};    ///< uniforms in (0, 1) that the explorer asks for
   std::size_t n_statistics{};  ///< numbers that the explorer reports
   bool hands_out_keys{};       ///< the explorer asks for a JAX key
+  std::size_t n_proposals{};   ///< draws from fitted mixtures that the explorer asks for, at most
   std::size_t n_snapshots{};   ///< states kept per chain and round, at most
   bool records_draws{true};    ///< keep the target's states
   bool records_moments{true};  ///< keep first and second moments per chain
@@ -52,6 +54,10 @@ struct NextScan {
   std::span<Real> normals;         ///< (n_chains, n_normals)
   std::span<Real> uniforms;        ///< (n_chains, n_uniforms)
   std::span<std::uint32_t> keys;   ///< (n_chains, 2), raw JAX keys; empty unless asked for
+  /// Draws of the chain's mixtures (proposals.hpp): those of each table in turn.
+  std::span<Real> proposals;             ///< (n_chains, n_proposals, dimension)
+  std::span<Real> proposal_logs;         ///< (n_chains, n_proposals, 2)
+  std::span<std::int32_t> proposal_components;  ///< (n_chains, n_proposals)
 };
 
 /// Owns the index process and the recorders of a run.
@@ -71,6 +77,10 @@ class Coordinator {
   void begin_round(std::uint32_t round, std::size_t n_scans, const Schedule& schedule,
                    std::span<const double> centre, std::span<const double> scale,
                    std::size_t real_bytes, std::size_t most_draws);
+
+  /// Sets what the chains propose from until it is set again: one table or more, whose `n_most` sum
+  /// to `n_proposals`. Throws std::invalid_argument when they do not fit the settings.
+  void set_proposals(std::vector<Proposals> tables);
 
   /// Fills in the chains and the randomness of the scan to come.
   template <class Real>
@@ -109,6 +119,8 @@ class Coordinator {
  private:
   template <class Real>
   void record(const Explored<Real>& explored);
+  template <class Real>
+  void propose(Replica replica, Chain chain, const NextScan<Real>& next) const;
   void swap();
   [[noreturn]] void fail(const char* what, Replica replica, Chain chain) const;
 
@@ -117,6 +129,7 @@ class Coordinator {
   IndexProcess index_process_;
   RoundTrips round_trips_;
   std::vector<ExactMoments> moments_;  // by chain
+  std::vector<Proposals> proposals_;
   std::shared_ptr<RoundData> data_;
   std::vector<double> acceptances_, uniforms_;  // by the lower chain of a pair
   std::size_t n_scans_{}, scan_{};

@@ -25,11 +25,14 @@ void run_scans(Coordinator& coordinator, std::size_t n_scans, const Explore<Real
   std::vector<Real> normals(settings.n_chains * settings.n_normals);
   std::vector<Real> uniforms(settings.n_chains * settings.n_uniforms);
   std::vector<std::uint32_t> keys(settings.hands_out_keys ? 2 * settings.n_chains : 0);
-  const NextScan<Real> next{chains, normals, uniforms, keys};
+  std::vector<Real> proposals(settings.n_chains * settings.n_proposals * settings.dimension);
+  std::vector<Real> proposal_logs(settings.n_chains * settings.n_proposals * 2);
+  std::vector<std::int32_t> proposal_components(settings.n_chains * settings.n_proposals);
+  const NextScan<Real> next{chains,    normals,       uniforms,           keys,
+                            proposals, proposal_logs, proposal_components};
   coordinator.prepare(next);
   for (std::size_t s = 0; s < n_scans; ++s) {
-    const Explored<Real> explored =
-        explore(coordinator.n_scans_done(), chains, normals, uniforms, keys);
+    const Explored<Real> explored = explore(coordinator.n_scans_done(), next);
     require_size("x", explored.x.size(), settings.n_chains, settings.dimension);
     require_size("log_reference", explored.log_reference.size(), settings.n_chains, 1);
     require_size("v", explored.v.size(), settings.n_chains, 1);

@@ -2,9 +2,7 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
-#include <span>
 
 #include "numpygeons/engine/coordinator.hpp"
 
@@ -13,9 +11,7 @@ namespace numpygeons {
 /// Explores every replica once, given the 0-based number of the scan in its round, and by replica
 /// the chains and the randomness. The spans it returns must live until it is called again.
 template <class Real>
-using Explore = std::function<Explored<Real>(
-    std::size_t scan, std::span<const std::int32_t> chains, std::span<const Real> normals,
-    std::span<const Real> uniforms, std::span<const std::uint32_t> keys)>;
+using Explore = std::function<Explored<Real>(std::size_t scan, const NextScan<Real>& given)>;
 
 /// Runs the next `n_scans` scans of the coordinator's round, fewer when it is asked to stop.
 /// Errors of `explore` pass through; the coordinator's are rethrown. Throws std::invalid_argument

@@ -19,6 +19,7 @@ enum class Purpose : std::uint8_t {
   reference_draw = 2,
   initial_state = 3,
   jax_key = 4,
+  propose = 5,
 };
 
 /// The meaning of a stream. Two different ones never share a block of random bits, for the same

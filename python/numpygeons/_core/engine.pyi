@@ -7,11 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 _Floats = npt.NDArray[np.float64]
-_Explore = Callable[
-    [int, npt.NDArray[np.int32], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.uint32]],
-    tuple[Any, ...],
+_Explore = Callable[..., tuple[Any, ...]]  # of the scan's number and what _NextScan holds
+_NextScan = tuple[
+    npt.NDArray[np.int32],  # chains
+    npt.NDArray[Any],  # normals
+    npt.NDArray[Any],  # uniforms
+    npt.NDArray[np.uint32],  # keys
+    npt.NDArray[Any],  # proposals
+    npt.NDArray[Any],  # their logs
+    npt.NDArray[np.int32],  # their components
 ]
-_NextScan = tuple[npt.NDArray[np.int32], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.uint32]]
 
 class RoundData:
     """Everything recorded in one round."""
@@ -45,6 +50,22 @@ class RoundData:
     @property
     def squared_deviations(self) -> _Floats: ...
 
+class Proposals:
+    """Draws from mixtures of normals, one mixture per chain."""
+
+    def __init__(
+        self,
+        *,
+        log_weights: npt.ArrayLike,
+        means: npt.ArrayLike,
+        factors: npt.ArrayLike,
+        counts: npt.ArrayLike,
+        n_most: int,
+    ) -> None: ...
+    def draw(
+        self, *, seed: int, round: int, scan: int, chain: int
+    ) -> tuple[_Floats, _Floats, npt.NDArray[np.int32]]: ...
+
 class Coordinator:
     """Owns the index process and the recorders of a run."""
 
@@ -58,6 +79,7 @@ class Coordinator:
         n_uniforms: int,
         n_statistics: int,
         hands_out_keys: bool = False,
+        n_proposals: int = 0,
         n_snapshots: int = 0,
         records_draws: bool = True,
         records_moments: bool = True,
@@ -74,6 +96,7 @@ class Coordinator:
         most_draws: int,
     ) -> None: ...
     def take_draws(self) -> tuple[npt.NDArray[np.uint8], _Floats]: ...
+    def set_proposals(self, tables: list[Proposals]) -> None: ...
     def prepare_f32(self) -> _NextScan: ...
     def prepare_f64(self) -> _NextScan: ...
     def run_scans_f32(self, n_scans: int, explore: _Explore) -> None: ...

@@ -12,6 +12,7 @@ class Purpose:
     reference_draw: ClassVar[Purpose]
     initial_state: ClassVar[Purpose]
     jax_key: ClassVar[Purpose]
+    propose: ClassVar[Purpose]
     __members__: ClassVar[dict[str, Purpose]]
     def __init__(self, value: int) -> None: ...
     @property

@@ -10,8 +10,10 @@ import jax
 import numpy as np
 
 from numpygeons import _core
+from numpygeons.arrays import Array
 from numpygeons.drivers.compilation import Lowered, Program
 from numpygeons.drivers.exploration import Explore, Replicas
+from numpygeons.explorers.base import Noise, Proposals
 from numpygeons.potential import State
 
 
@@ -33,12 +35,23 @@ class Shapes:
     betas: jax.ShapeDtypeStruct
     tuning: Any
     chains: jax.ShapeDtypeStruct
-    normals: jax.ShapeDtypeStruct
-    uniforms: jax.ShapeDtypeStruct
-    keys: jax.ShapeDtypeStruct
+    noise: Noise  # leading axis: n_chains
 
 
 Progress = Callable[[int], None]  # called now and then with the scans done in the round
+
+
+def named(
+    chains: Any,
+    normals: Any,
+    uniforms: Any,
+    keys: Any,
+    proposals: Any,
+    logs: Any,
+    components: Any,
+) -> tuple[Array, Noise]:
+    """Chains and noise from the arrays of the coordinator, in its order; rows by replica."""
+    return chains, Noise(normals, uniforms, keys, Proposals(proposals, logs, components))
 
 
 class Driver(Protocol):

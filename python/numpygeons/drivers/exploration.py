@@ -10,21 +10,19 @@ import jax.numpy as jnp
 
 from numpygeons.arrays import Array
 from numpygeons.explorers.base import Explorer, Noise
+from numpygeons.explorers.tables import row_of
 from numpygeons.potential import Evaluate, State
 
 Replicas = State  # with a leading axis of replicas on every field
-Explore = Callable[
-    [Array, Replicas, Array, Any, State, Array, Array, Array], tuple[Replicas, Array]
-]
+Explore = Callable[[Array, Replicas, Array, Any, State, Noise], tuple[Replicas, Array]]
 
 
 def make_explore(explorer: Explorer, evaluate: Evaluate) -> Explore:
     """The function that explores every replica once, one after another.
 
     Its arguments: chains (n,), replicas, betas by chain (n,), tuning by chain, one exact draw
-    from the reference, normals (n, n_normals), uniforms (n, n_uniforms), keys (n, 2). It returns
-    the replicas and their statistics (n, n_statistics). The replica at beta = 0 takes the exact
-    draw.
+    from the reference, noise with a leading axis of replicas. It returns the replicas and their
+    statistics (n, n_statistics). The replica at beta = 0 takes the exact draw.
     """
     n_statistics = len(explorer.statistics)
 
@@ -34,27 +32,22 @@ def make_explore(explorer: Explorer, evaluate: Evaluate) -> Explore:
         betas: Array,
         tuning: Any,
         reference: State,
-        normals: Array,
-        uniforms: Array,
-        keys: Array,
+        noise: Noise,
     ) -> tuple[Replicas, Array]:
-        def explore_one(one: tuple[Array, State, Array, Array, Array]) -> tuple[State, Array]:
-            chain, state, z, u, key = one
+        def explore_one(one: tuple[Array, State, Noise]) -> tuple[State, Array]:
+            chain, state, own = one
             beta = betas[chain]
 
             def refresh() -> tuple[State, Array]:
                 return reference, jnp.zeros(n_statistics, state.x.dtype)
 
             def explore() -> tuple[State, Array]:
-                row = jax.tree.map(lambda table: table[chain], tuning)
-                return explorer.explore(evaluate, state, beta, row, Noise(z, u, key))
+                return explorer.explore(evaluate, state, beta, row_of(tuning, chain), own)
 
             result: tuple[State, Array] = jax.lax.cond(beta == 0, refresh, explore)
             return result
 
-        explored: tuple[Replicas, Array] = jax.lax.map(
-            explore_one, (chains, replicas, normals, uniforms, keys)
-        )
+        explored: tuple[Replicas, Array] = jax.lax.map(explore_one, (chains, replicas, noise))
         return explored
 
     return explore_all

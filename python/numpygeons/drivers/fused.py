@@ -17,9 +17,10 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.arrays import Array
-from numpygeons.drivers.base import Block, Progress, Shapes
+from numpygeons.drivers.base import Block, Progress, Shapes, named
 from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
 from numpygeons.drivers.exploration import Explore, Replicas
+from numpygeons.explorers.base import Noise
 from numpygeons.potential import State
 
 POLL_SECONDS = 0.1
@@ -41,32 +42,28 @@ def _make_round(explore: Explore, dtype: np.dtype[Any]) -> Callable[..., Any]:
         tuning: Any,
         replicas: Replicas,
         chains: Array,
-        normals: Array,
-        uniforms: Array,
-        keys: Array,
+        noise: Noise,
     ) -> Replicas:
         next_scan = (
             jax.ShapeDtypeStruct((), jnp.int32),
-            *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (chains, normals, uniforms, keys)),
+            *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in jax.tree.leaves((chains, noise))),
         )
         coordinate = jax.ffi.ffi_call(TARGETS[dtype.name], next_scan, has_side_effect=True)
 
         def body(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-            scan, _, replicas, chains, normals, uniforms, keys = carry
+            scan, _, replicas, chains, noise = carry
             reference = jax.tree.map(lambda a: a[first + scan], draws)
-            replicas, statistics = explore(
-                chains, replicas, betas, tuning, reference, normals, uniforms, keys
-            )
-            go_on, chains, normals, uniforms, keys = coordinate(
+            replicas, statistics = explore(chains, replicas, betas, tuning, reference, noise)
+            go_on, *next_scan = coordinate(
                 address, replicas.x, replicas.log_reference, replicas.v, statistics
             )
-            return scan + 1, go_on, replicas, chains, normals, uniforms, keys
+            return scan + 1, go_on, replicas, *named(*next_scan)
 
         def unfinished(carry: tuple[Any, ...]) -> Array:
             more: Array = (carry[0] < n_scans) & (carry[1] != 0)
             return more
 
-        start = (jnp.int32(0), jnp.int32(1), replicas, chains, normals, uniforms, keys)
+        start = (jnp.int32(0), jnp.int32(1), replicas, chains, noise)
         end: Replicas = jax.lax.while_loop(unfinished, body, start)[2]
         return end
 
@@ -85,7 +82,7 @@ def _operands(
         betas,
         tuning,
         replicas,
-        *(coordinator.prepare_f64() if double else coordinator.prepare_f32()),
+        *named(*(coordinator.prepare_f64() if double else coordinator.prepare_f32())),
     )
 
 
@@ -108,11 +105,9 @@ class FusedDriver:
             shapes.tuning,
             shapes.replicas,
             shapes.chains,
-            shapes.normals,
-            shapes.uniforms,
-            shapes.keys,
+            shapes.noise,
         )
-        dtype = np.dtype(shapes.normals.dtype)
+        dtype = np.dtype(shapes.betas.dtype)
 
         def make(one_function: bool) -> Callable[..., Any]:
             return _make_round(as_one_function(explore) if one_function else explore, dtype)

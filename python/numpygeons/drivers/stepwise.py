@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from numpygeons import _core
-from numpygeons.drivers.base import Block, Progress, Shapes
+from numpygeons.drivers.base import Block, Progress, Shapes, named
 from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
 from numpygeons.drivers.exploration import Explore, Replicas
 
@@ -33,9 +33,7 @@ class StepwiseDriver:
             shapes.betas,
             shapes.tuning,
             reference,
-            shapes.normals,
-            shapes.uniforms,
-            shapes.keys,
+            shapes.noise,
         )
         return lower_program(make, operands, single=single)
 
@@ -52,13 +50,12 @@ class StepwiseDriver:
         start = coordinator.n_scans_done
         double = replicas.x.dtype == np.float64
 
-        def explore(
-            scan: int, chains: Any, normals: Any, uniforms: Any, keys: Any
-        ) -> tuple[Any, ...]:
+        def explore(scan: int, *next_scan: Any) -> tuple[Any, ...]:
             nonlocal replicas
+            chains, noise = named(*next_scan)
             reference = jax.tree.map(lambda a: a[block.first + scan - start], block.draws)
             replicas, statistics = self.program.call(
-                chains, replicas, betas, tuning, reference, normals, uniforms, keys
+                chains, replicas, betas, tuning, reference, noise
             )
             progress(scan)
             return tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 
@@ -21,7 +22,7 @@ class AutoHMC(AutoStep):
     Liu, Surjanovic, Biron-Lattes, Bouchard-Cote & Campbell (2024), AutoStep, arXiv 2410.18929.
     """
 
-    n_refresh: int = 1
+    n_refresh: int | Literal["auto"] = 1
     n_leapfrog: int = 8
 
     def __post_init__(self) -> None:

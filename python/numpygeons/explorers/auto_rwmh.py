@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from numpygeons.arrays import Array
 from numpygeons.explorers.auto_step import AutoStep
+from numpygeons.explorers.preconditioners import scaled
 from numpygeons.potential import Evaluate, State
 
 
@@ -19,7 +21,7 @@ class AutoRWMH(AutoStep):
     Liu, Surjanovic, Biron-Lattes, Bouchard-Cote & Campbell (2024), AutoStep, arXiv 2410.18929.
     """
 
-    n_refresh: int = 5
+    n_refresh: int | Literal["auto"] = 5
 
     @property
     def needs_gradients(self) -> bool:
@@ -28,4 +30,4 @@ class AutoRWMH(AutoStep):
     def _trial(
         self, evaluate: Evaluate, origin: State, p: Array, beta: Array, step: Array, scale: Array
     ) -> tuple[State, Array]:
-        return evaluate(origin.x + step * scale * p), p
+        return evaluate(origin.x + step * scaled(scale, p)), p

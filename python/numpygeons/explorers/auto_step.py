@@ -14,7 +14,7 @@ difference is minus the forward one. So an unchanged step costs one trial.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +22,19 @@ import numpy as np
 
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import Noise, NoiseShape, RoundOutcome, Start
+from numpygeons.explorers.effort import (
+    FIRST_MEASURED_ROUND,
+    best_effort,
+    clipped_autocorrelation,
+)
 from numpygeons.explorers.preconditioners import MixDiagonalPreconditioner, Preconditioner
-from numpygeons.explorers.scale import carried_over, neighbour_variances
+from numpygeons.explorers.scale import (
+    N_SNAPSHOTS,
+    carried_over,
+    covariance_factors,
+    diagonal_factors,
+    neighbour_variances,
+)
 from numpygeons.explorers.selectors import Selector, SymmetricSelector
 from numpygeons.potential import Evaluate, State, log_density
 
@@ -33,6 +44,7 @@ LARGEST_EXPONENT = 14
 FIRST_SCALED_ROUND = 3  # earlier rounds have too few visits
 FORWARD, BACKWARD, DONE = 0, 1, 2
 UNIFORMS_PER_STEP = 3  # two bounds, one acceptance
+FIRST_REFRESHES, MOST_REFRESHES = 3, 8  # steps per scan where they are chosen by themselves
 
 
 class AutoStepTuning(NamedTuple):
@@ -40,6 +52,8 @@ class AutoStepTuning(NamedTuple):
 
     step_size: Floats  # shape (n_chains,), in units of the scale
     scale: Floats  # shape (n_chains, dimension), unconstrained units
+    factor: Floats | None = None  # shape (n_chains, dimension, dimension), of the covariance
+    n_refresh: np.ndarray | None = None  # shape (n_chains,), int32, where it is chosen by itself
 
 
 class Point(NamedTuple):
@@ -70,8 +84,9 @@ class AutoStep:
 
     Parameters
     ----------
-    n_refresh : int > 0
-        Steps per scan, each with a fresh momentum.
+    n_refresh : int > 0 or "auto"
+        Steps per scan, each with a fresh momentum. "auto" chooses between 1 and 8 per chain and
+        round, from the measured autocorrelation of V (`numpygeons.explorers.effort`).
     step_size : float > 0
         Base step of the first round, in units of the scale.
     selector : Selector
@@ -80,14 +95,15 @@ class AutoStep:
         Default `MixDiagonalPreconditioner()`.
     """
 
-    n_refresh: int = 3
+    n_refresh: int | Literal["auto"] = 3
     step_size: float = 1.0
     selector: Selector = field(default_factory=SymmetricSelector)
     preconditioner: Preconditioner = field(default_factory=MixDiagonalPreconditioner)
 
     def __post_init__(self) -> None:
-        if self.n_refresh < 1:
-            raise ValueError(f"n_refresh must be at least 1: got {self.n_refresh}")
+        n_refresh = self.n_refresh
+        if n_refresh != "auto" and (isinstance(n_refresh, str) or n_refresh < 1):
+            raise ValueError(f'n_refresh must be at least 1, or "auto": got {n_refresh!r}')
         if not 0 < self.step_size < np.inf:
             raise ValueError(f"step_size must be positive: got {self.step_size}")
 
@@ -112,26 +128,43 @@ class AutoStep:
 
     def noise(self, dimension: int) -> NoiseShape:
         return NoiseShape(
-            n_normals=self.n_refresh * dimension,
-            n_uniforms=2 + UNIFORMS_PER_STEP * self.n_refresh,
+            n_normals=self._most_refreshes * dimension,
+            n_uniforms=2 + UNIFORMS_PER_STEP * self._most_refreshes,
         )
 
+    @property
+    def _most_refreshes(self) -> int:
+        return MOST_REFRESHES if self.n_refresh == "auto" else self.n_refresh
+
     def n_snapshots(self, n_chains: int, dimension: int) -> int:
-        return 0
+        return N_SNAPSHOTS if self.preconditioner.needs_covariance else 0
+
+    def proposals(self, tuning: Any) -> list[Any]:
+        return []
 
     def start(self, start: Start) -> AutoStepTuning:
         n = len(start.betas)
+        scale = np.tile(start.scale, (n, 1))
+        dense, auto = self.preconditioner.needs_covariance, self.n_refresh == "auto"
         return AutoStepTuning(
-            step_size=np.full(n, self.step_size), scale=np.tile(start.scale, (n, 1))
+            step_size=np.full(n, self.step_size),
+            scale=scale,
+            factor=diagonal_factors(scale) if dense else None,
+            n_refresh=np.full(n, FIRST_REFRESHES, np.int32) if auto else None,
         )
+
+    def chosen(self, tuning: AutoStepTuning) -> dict[str, Floats]:
+        return {} if tuning.n_refresh is None else {"n_refresh": tuning.n_refresh.astype(float)}
 
     def explore(
         self, evaluate: Evaluate, state: State, beta: Array, tuning: AutoStepTuning, noise: Noise
     ) -> tuple[State, Array]:
         base = jnp.asarray(tuning.step_size)
-        scale = self.preconditioner.scale(jnp.asarray(tuning.scale), noise.uniforms[:2])
-        normals = noise.normals.reshape(self.n_refresh, -1)
-        uniforms = noise.uniforms[2:].reshape(self.n_refresh, UNIFORMS_PER_STEP)
+        own = tuning.scale if tuning.factor is None else tuning.factor
+        scale = self.preconditioner.scale(jnp.asarray(own), noise.uniforms[:2])
+        normals = noise.normals.reshape(self._most_refreshes, -1)
+        uniforms = noise.uniforms[2:].reshape(self._most_refreshes, UNIFORMS_PER_STEP)
+        n_refresh = self.n_refresh if tuning.n_refresh is None else tuning.n_refresh
 
         def step(i: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
             here, statistics = carry
@@ -139,9 +172,9 @@ class AutoStep:
             return there, statistics + new
 
         zeros = jnp.zeros(len(self.statistics), state.x.dtype)
-        end, sums = jax.lax.fori_loop(0, self.n_refresh, step, (state, zeros))
-        per_step = jnp.asarray([1 / self.n_refresh, 1, 1 / self.n_refresh, 1 / self.n_refresh])
-        return end, sums * per_step.astype(sums.dtype)
+        end, sums = jax.lax.fori_loop(0, n_refresh, step, (state, zeros))
+        share = 1 / jnp.asarray(n_refresh, sums.dtype)
+        return end, sums * jnp.stack([share, jnp.ones_like(share), share, share])
 
     def _step(
         self,
@@ -249,16 +282,35 @@ class AutoStep:
         return _choose(accepted, search.proposal.state, state), statistics
 
     def adapt(self, tuning: AutoStepTuning, outcome: RoundOutcome) -> AutoStepTuning:
-        factor = outcome.statistics["step_factor"]
-        usable = np.isfinite(factor) & (factor > 0)
-        step = tuning.step_size * np.where(usable, factor, 1.0)
+        change = outcome.statistics["step_factor"]
+        usable = np.isfinite(change) & (change > 0)
+        step = tuning.step_size * np.where(usable, change, 1.0)
         scale = tuning.scale
         if outcome.round >= FIRST_SCALED_ROUND:
             scale = np.sqrt(neighbour_variances(scale**2, outcome))
+        scale = np.exp(carried_over(np.log(scale), outcome))
+        factor: Floats | None = None
+        if tuning.factor is not None:
+            factor = covariance_factors(outcome, scale)
         return AutoStepTuning(
             step_size=np.exp(carried_over(np.log(step), outcome)),
-            scale=np.exp(carried_over(np.log(scale), outcome)),
+            scale=scale,
+            factor=factor,
+            n_refresh=self._refreshes(tuning, outcome),
         )
+
+    def _refreshes(self, tuning: AutoStepTuning, outcome: RoundOutcome) -> np.ndarray | None:
+        """Steps per scan of the next round: n of them leave the autocorrelation rho_1^n."""
+        old = tuning.n_refresh
+        if old is None or outcome.round < FIRST_MEASURED_ROUND:
+            return old
+        slope = np.log(clipped_autocorrelation(outcome)) / old
+        per_step = np.nan_to_num(outcome.statistics["n_gradients"]) / old
+        options = np.repeat(np.arange(1.0, MOST_REFRESHES + 1)[:, None], len(old), axis=1)
+        best = best_effort(options, options * per_step, lambda n: np.exp(slope * n), outcome)
+        best = np.clip(best, old // 2, 2 * old)
+        moved = carried_over(np.where(outcome.betas > 0, best, old), outcome)
+        return np.clip(np.rint(moved), 1, MOST_REFRESHES).astype(np.int32)
 
 
 def _choose(condition: Array, a: T, b: T) -> T:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from numpygeons import _core
 from numpygeons.arrays import Array, Floats
 from numpygeons.potential import Evaluate, State
 
@@ -22,6 +23,16 @@ class NoiseShape:
     n_normals: int
     n_uniforms: int
     key: bool = False  # a JAX key besides, for who cannot say how much it takes
+    n_proposals: int = 0  # draws from the mixtures that `Explorer.proposals` names
+
+
+class Proposals(NamedTuple):
+    """Draws from the mixture of the replica's chain, rows beyond the chain's count zero: a function
+    of (seed, chain, round, scan)."""
+
+    x: Array  # shape (n_proposals, dimension), unconstrained
+    logs: Array  # shape (n_proposals, 2): log q(x), and the log of its component's share of q(x)
+    components: Array  # shape (n_proposals,), int32, drawn anew given x
 
 
 class Noise(NamedTuple):
@@ -30,6 +41,7 @@ class Noise(NamedTuple):
     normals: Array  # shape (n_normals,)
     uniforms: Array  # shape (n_uniforms,), in the open interval (0, 1)
     key: Array  # shape (2,), a raw threefry2x32 key; shape (0,) unless asked for
+    proposals: Proposals | None = None  # None unless asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,6 +75,9 @@ class RoundOutcome:
     means: Floats  # of the unconstrained coordinates, shape (n_chains, dimension)
     squared_deviations: Floats  # sums about the means, shape (n_chains, dimension)
     snapshots: Snapshots | None = None  # what the explorer asked for
+    energy_ac1: Floats | None = None  # correlation of V before and after exploring, (n_chains,)
+    restarts: float = np.nan  # trips from the reference to the target, per scan
+    ideal_restarts: float = np.nan  # what they would be if V were drawn afresh in every scan
 
 
 class Explorer(Protocol):
@@ -98,6 +113,11 @@ class Explorer(Protocol):
         """The tuning of the first round."""
         ...
 
+    def proposals(self, tuning: Any) -> list[_core.engine.Proposals]:
+        """What the chains propose from in a round with this tuning; [] where `noise` asks for no
+        proposals."""
+        ...
+
     def explore(
         self, evaluate: Evaluate, state: State, beta: Array, tuning: Any, noise: Noise
     ) -> tuple[State, Array]:
@@ -119,3 +139,10 @@ def step_sizes(tuning: Any, n_chains: int) -> Floats:
     if steps is None:
         return np.full(n_chains, np.nan)
     return np.asarray(steps, np.float64)
+
+
+def chosen(explorer: Explorer, tuning: Any) -> dict[str, Floats]:
+    """What an explorer chose by itself, name to shape (n_chains,): its `chosen(tuning)`, where it
+    has such a method. The report shows it."""
+    method = getattr(explorer, "chosen", None)
+    return {} if method is None else dict(method(tuning))

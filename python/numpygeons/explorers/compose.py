@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from numpygeons.arrays import Array, Floats
-from numpygeons.explorers.base import Explorer, Noise, NoiseShape, RoundOutcome, Start
+from numpygeons.explorers.base import Explorer, Noise, NoiseShape, RoundOutcome, Start, chosen
 from numpygeons.potential import Evaluate, State
 
 SHARED = ("acceptance", "n_gradients")  # reported for the whole, then for each part
@@ -44,12 +44,20 @@ class _Combination:
         parts = [f"{i}.{name}" for i, e in enumerate(self.explorers) for name in e.statistics]
         return (*SHARED, *(f"{i}.share" for i in range(len(self.explorers))), *parts)
 
+    def chosen(self, tuning: tuple[Any, ...]) -> dict[str, Floats]:
+        parts = enumerate(zip(self.explorers, tuning, strict=True))
+        return {f"{i}.{name}": a for i, (e, part) in parts for name, a in chosen(e, part).items()}
+
     @property
     def needs_gradients(self) -> bool:
         return any(explorer.needs_gradients for explorer in self.explorers)
 
     def n_snapshots(self, n_chains: int, dimension: int) -> int:
         return max(explorer.n_snapshots(n_chains, dimension) for explorer in self.explorers)
+
+    def proposals(self, tuning: tuple[Any, ...]) -> list[Any]:
+        parts = zip(self.explorers, tuning, strict=True)
+        return [table for explorer, part in parts for table in explorer.proposals(part)]
 
     def start(self, start: Start) -> tuple[Any, ...]:
         return tuple(explorer.start(start) for explorer in self.explorers)
@@ -75,21 +83,25 @@ class _Combination:
 
     def _cut(self, noise: Noise, dimension: int, skip: int) -> list[Noise]:
         """The noise of each part, after `skip` uniforms of our own."""
-        cut, z, u = [], 0, skip
+        cut, z, u, p = [], 0, skip, 0
         for i, explorer in enumerate(self.explorers):
             shape = explorer.noise(dimension)
             key = noise.key
             if shape.key:
                 typed = jax.random.wrap_key_data(noise.key, impl="threefry2x32")
                 key = jax.random.key_data(jax.random.fold_in(typed, i))
+            proposals = jax.tree.map(
+                lambda a, p=p, n=shape.n_proposals: a[p : p + n], noise.proposals
+            )
             cut.append(
                 Noise(
                     noise.normals[z : z + shape.n_normals],
                     noise.uniforms[u : u + shape.n_uniforms],
                     key,
+                    proposals,
                 )
             )
-            z, u = z + shape.n_normals, u + shape.n_uniforms
+            z, u, p = z + shape.n_normals, u + shape.n_uniforms, p + shape.n_proposals
         return cut
 
     def _noise(self, dimension: int, extra: int) -> NoiseShape:
@@ -98,6 +110,7 @@ class _Combination:
             n_normals=sum(shape.n_normals for shape in shapes),
             n_uniforms=extra + sum(shape.n_uniforms for shape in shapes),
             key=any(shape.key for shape in shapes),
+            n_proposals=sum(shape.n_proposals for shape in shapes),
         )
 
     def _summary(self, shares: Sequence[Any], parts: Sequence[Array], dtype: Any) -> Array:

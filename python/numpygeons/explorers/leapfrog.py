@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numpygeons.arrays import Array
+from numpygeons.explorers.preconditioners import scaled, scaled_gradient
 from numpygeons.potential import Evaluate, State, gradient
 
 
@@ -11,9 +12,9 @@ def leapfrog(
 ) -> tuple[State, Array]:
     """One step of size `step` in units of `scale`, at the cost of one gradient.
 
-    The momentum p, shape (dimension,), is standard normal at rest; scale, shape (dimension,), is
-    the inverse square root of the mass.
+    The momentum p, shape (dimension,), is standard normal at rest; `scale` is the inverse square
+    root of the mass: a number per coordinate, or a matrix.
     """
-    p = p + 0.5 * step * scale * gradient(state, beta)
-    there = evaluate(state.x + step * scale * p)
-    return there, p + 0.5 * step * scale * gradient(there, beta)
+    p = p + 0.5 * step * scaled_gradient(scale, gradient(state, beta))
+    there = evaluate(state.x + step * scaled(scale, p))
+    return there, p + 0.5 * step * scaled_gradient(scale, gradient(there, beta))

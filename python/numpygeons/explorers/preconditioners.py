@@ -1,4 +1,8 @@
-"""Chooses the scale that a gradient step is taken in, once per exploration."""
+"""Chooses the scale that a gradient step is taken in, once per exploration.
+
+A scale is one number per coordinate, shape (dimension,), or a lower triangular matrix F, shape
+(dimension, dimension): a step moves by F p, and the momentum by F' times the gradient.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,38 @@ from numpygeons.arrays import Array
 
 
 class Preconditioner(Protocol):
-    """The scale of one exploration, from the chain's scale and two uniforms."""
+    """The scale of one exploration, from what is known of the chain and two uniforms."""
+
+    @property
+    def needs_covariance(self) -> bool:
+        """Whether `scale` is handed a matrix F with F F' the chain's covariance, in the place of
+        the deviations."""
+        ...
 
     def scale(self, scale: Array, uniforms: Array) -> Array:
-        """Scale per coordinate, shape (dimension,), unconstrained units."""
+        """The scale to use, unconstrained units, from the chain's own."""
         ...
+
+
+def scaled(scale: Array, p: Array) -> Array:
+    """The scale times a momentum, shape (dimension,)."""
+    product: Array = scale * p if scale.ndim == 1 else scale @ p
+    return product
+
+
+def scaled_gradient(scale: Array, gradient: Array) -> Array:
+    """The scale, transposed, times a gradient, shape (dimension,)."""
+    product: Array = scale * gradient if scale.ndim == 1 else gradient @ scale
+    return product
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityPreconditioner:
     """Every coordinate in its own unit."""
+
+    @property
+    def needs_covariance(self) -> bool:
+        return False
 
     def scale(self, scale: Array, uniforms: Array) -> Array:
         return jnp.ones_like(scale)
@@ -29,6 +55,24 @@ class IdentityPreconditioner:
 @dataclass(frozen=True, slots=True)
 class DiagonalPreconditioner:
     """Each coordinate in units of its standard deviation at the chain."""
+
+    @property
+    def needs_covariance(self) -> bool:
+        return False
+
+    def scale(self, scale: Array, uniforms: Array) -> Array:
+        return scale
+
+
+@dataclass(frozen=True, slots=True)
+class DensePreconditioner:
+    """Coordinates in units of their covariance at the chain: a correlated normal becomes a round
+    one. Costs dimension^2 multiplications per step; the covariance is estimated from states of all
+    chains, reweighted, and drawn towards its diagonal where they are few."""
+
+    @property
+    def needs_covariance(self) -> bool:
+        return True
 
     def scale(self, scale: Array, uniforms: Array) -> Array:
         return scale
@@ -51,6 +95,10 @@ class MixDiagonalPreconditioner:
                 "p_diagonal and p_identity must be probabilities that sum to at most 1: got "
                 f"{self.p_diagonal} and {self.p_identity}"
             )
+
+    @property
+    def needs_covariance(self) -> bool:
+        return False
 
     def scale(self, scale: Array, uniforms: Array) -> Array:
         which, weight = uniforms[0], uniforms[1]
