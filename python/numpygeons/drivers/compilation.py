@@ -19,6 +19,7 @@ import jax
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from numpygeons.arrays import Array
+from numpygeons.drivers.dead_code import without_dead_code
 
 logger = logging.getLogger(__name__)
 
@@ -83,14 +84,17 @@ def fits_one_function(function: Callable[..., Any], *arguments: Any) -> bool:
 
 
 def as_one_function(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, marked to be compiled as a single machine function inside a larger program."""
+    """`function`, marked to be compiled as a single machine function inside a larger program.
+
+    It is pruned, because XLA does not look into it.
+    """
     inner = jax.jit(function, inline=False)
 
     def call(*arguments: Array) -> Any:
         with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
             return inner(*arguments)
 
-    return call
+    return without_dead_code(call)
 
 
 def compile_with(lowered: Any, options: dict[str, Any]) -> Callable[..., Any]:
