@@ -8,6 +8,7 @@ from numpygeons.explorers.base import Explorer
 from numpygeons.explorers.compose import Compose, Mix
 from numpygeons.explorers.hmc import HMC
 from numpygeons.explorers.mala import MALA
+from numpygeons.explorers.numpyro_kernel import NumPyroKernel
 from numpygeons.explorers.preconditioners import (
     DiagonalPreconditioner,
     IdentityPreconditioner,
@@ -52,6 +53,7 @@ __all__ = [
     "Mix",
     "MixDiagonalPreconditioner",
     "ModelError",
+    "NumPyroKernel",
     "NumPyroPath",
     "NumericalError",
     "NumpygeonsWarning",
