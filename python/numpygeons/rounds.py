@@ -15,6 +15,7 @@ from numpygeons.arrays import Floats
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import Replicas
 from numpygeons.explorers.base import Explorer, RoundOutcome, Snapshots, Start, step_sizes
+from numpygeons.explorers.checks import check_adapted
 from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.measurement import measure
 from numpygeons.path import Path
@@ -208,7 +209,9 @@ class Rounds:
         return replace(
             before,
             betas=new_betas,
-            tuning=self.explorer.adapt(before.tuning, outcome),
+            tuning=check_adapted(
+                self.explorer, before.tuning, self.explorer.adapt(before.tuning, outcome), outcome
+            ),
             centres=centres,
             scales=scales,
         )
