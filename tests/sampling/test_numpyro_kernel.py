@@ -123,6 +123,39 @@ def test_states_of_likelihood_zero_are_never_returned(name, outside):
     assert p_value(target, 1.0, copies) > THRESHOLD
 
 
+def test_a_kernel_that_does_not_look_at_the_density_is_held_where_it_is_positive():
+    class Careless(RandomWalk):
+        def sample(self, walk, model_args, model_kwargs):
+            key, normal = jax.random.split(walk.key)
+            place = walk.place + jax.random.normal(normal, walk.place.shape)
+            return Walk(place, walk.energy, key)
+
+    target = HalfExcluded(-np.inf)
+    copies = explored(NumPyroKernel(Careless), target, 1.0, tuning_of(target), n=1_000)
+    assert np.all(copies.after > 0)
+    assert np.all(copies.state.v == 1.5 * copies.after[:, 0])
+    assert np.mean(copies.after != copies.before) > 0.5
+
+
+@pytest.mark.parametrize("outside", [-np.inf, np.nan], ids=["zero", "not a number"])
+def test_the_energy_of_a_kernel_is_minus_the_log_density_of_the_chain(outside):
+    target, beta, scale = HalfExcluded(outside), 0.3, jnp.array([2.0])
+    calls = []
+
+    def evaluate(x):
+        calls.append(True)
+        return make_evaluate(target, with_gradients=True)(x)
+
+    value_and_slope = jax.value_and_grad(numpyro_kernel._potential(evaluate, beta, scale))
+    value, slope = value_and_slope(jnp.array([0.7]))  # x = 1.4
+    assert calls == [True]  # one evaluation for both
+    assert float(value) == pytest.approx(0.5 * 1.4**2 - beta * 1.5 * 1.4)
+    assert float(slope[0]) == pytest.approx(2 * (1.4 - beta * 1.5))
+    value, slope = value_and_slope(jnp.array([-0.7]))
+    assert value == np.inf
+    assert np.all(np.isfinite(slope))
+
+
 def test_gradients_that_are_not_numbers_do_not_change_the_law():
     target = BrokenGradient()
     copies = explored(EXPLORERS["HMC"], target, 1.0, tuning_of(target), n=20_000)

@@ -239,8 +239,8 @@ class NumPyroKernel:
         end = _place(kernel, walk)
         moved = jnp.any(end != z)
         there: State = jax.lax.cond(moved, lambda: evaluate(end * scale), lambda: state)
-        accepted = moved & jnp.isfinite(log_density(there, beta))
-        new: State = jax.tree.map(lambda a, b: jnp.where(accepted, a, b), there, state)
+        possible = jnp.isfinite(log_density(there, beta))
+        new: State = jax.tree.map(lambda a, b: jnp.where(possible, a, b), there, state)
         n_more = jnp.asarray(moved, dtype) + (0 if self._starts_where_put else 1)
         return new, sums.at[1].add(n_more)
 
