@@ -42,6 +42,12 @@ def test_mrna_finds_both_modes_in_the_real_data(reference):
     assert "both modes found: True" in run("mrna.py", "--data", str(data), "--rounds", "11")
 
 
+def test_an_explorer_of_ones_own_takes_few_lines_and_gives_the_exact_evidence():
+    lines = (ROOT / "examples" / "own_explorer.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 40
+    assert "exact log Z -4.975 in the 99 % interval: True" in run("own_explorer.py")
+
+
 def test_the_readme_names_the_two_commands():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     checks = (ROOT / ".ci" / "run").read_text(encoding="utf-8")

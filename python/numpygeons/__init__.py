@@ -4,10 +4,18 @@ from numpygeons.errors import ModelError, NumericalError, NumpygeonsWarning
 from numpygeons.explorers.auto_hmc import AutoHMC
 from numpygeons.explorers.auto_mala import AutoMALA
 from numpygeons.explorers.auto_rwmh import AutoRWMH
-from numpygeons.explorers.base import Explorer
+from numpygeons.explorers.base import (
+    Explorer,
+    Noise,
+    NoiseShape,
+    RoundOutcome,
+    Snapshots,
+    Start,
+)
 from numpygeons.explorers.compose import Compose, Mix
 from numpygeons.explorers.hmc import HMC
 from numpygeons.explorers.mala import MALA
+from numpygeons.explorers.numpyro_kernel import NumPyroKernel
 from numpygeons.explorers.preconditioners import (
     DensePreconditioner,
     DiagonalPreconditioner,
@@ -23,6 +31,7 @@ from numpygeons.explorers.selectors import (
 from numpygeons.explorers.slice_sampler import SliceSampler
 from numpygeons.path import JaxTarget, NumPyroPath
 from numpygeons.pigeons import pigeons
+from numpygeons.potential import Evaluate, State, gradient, log_density
 from numpygeons.records import Flag, RoundRecord
 from numpygeons.result import (
     PT,
@@ -46,6 +55,7 @@ __all__ = [
     "DensePreconditioner",
     "DeterministicSelector",
     "DiagonalPreconditioner",
+    "Evaluate",
     "Explorer",
     "FixedSelector",
     "Flag",
@@ -54,14 +64,23 @@ __all__ = [
     "Mix",
     "MixDiagonalPreconditioner",
     "ModelError",
+    "Noise",
+    "NoiseShape",
+    "NumPyroKernel",
     "NumPyroPath",
     "NumericalError",
     "NumpygeonsWarning",
+    "RoundOutcome",
     "RoundRecord",
     "SliceSampler",
+    "Snapshots",
+    "Start",
+    "State",
     "SymmetricSelector",
     "get_sample",
+    "gradient",
     "load",
+    "log_density",
     "n_round_trips",
     "n_tempered_restarts",
     "pigeons",

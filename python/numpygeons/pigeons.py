@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from numpygeons.errors import NumpygeonsWarning
+from numpygeons.errors import NumericalError, NumpygeonsWarning
 from numpygeons.explorers.base import Explorer
+from numpygeons.explorers.checks import check_members, is_trusted
 from numpygeons.explorers.hmc import HMC
 from numpygeons.path import JaxTarget, NumPyroPath, as_path
 from numpygeons.report import Reporter, header, verdict
@@ -91,12 +92,8 @@ def pigeons(
         total = max(settings.n_rounds, target._rounds.settings.n_rounds)
         _continue(target, total, show_report)
         return target
-    if isinstance(explorer, type):
-        raise TypeError(f"explorer must be an Explorer, not a class; write {explorer.__name__}()")
-    if explorer is not None and not (hasattr(explorer, "explore") and hasattr(explorer, "adapt")):
-        raise TypeError(
-            f"explorer must be an Explorer such as HMC() or AutoMALA(): got {explorer!r}"
-        )
+    if explorer is not None:
+        check_members(explorer)
     path = as_path(target, model_args, model_kwargs)
     rounds = Rounds(path, explorer or HMC(), settings)
     pt = PT(rounds, lambda run, total: _continue(run, total, show_report))
@@ -135,6 +132,14 @@ def _continue(pt: PT, total: int, show_report: bool) -> None:
             while rounds.state.round < total:
                 reporter.finished(rounds.advance(reporter.scans))
                 pt.forget_samples()
+        except NumericalError as error:
+            if not is_trusted(rounds.explorer):
+                error.add_note(
+                    f"where beta > 0, {type(rounds.explorer).__name__}.explore returned that "
+                    "state: it must give finite coordinates, densities and statistics, and keep "
+                    "the old state where a move ends elsewhere"
+                )
+            raise
         except KeyboardInterrupt:
             if rounds.state.round == 0:
                 raise

@@ -15,6 +15,7 @@ from numpygeons.drivers.exploration import make_explore
 from numpygeons.drivers.fused import FusedDriver
 from numpygeons.drivers.stepwise import StepwiseDriver
 from numpygeons.explorers.base import Explorer, Noise, Proposals, Start
+from numpygeons.explorers.checks import check_sizes, check_tuning, checked, is_trusted
 from numpygeons.path import Path
 from numpygeons.potential import Evaluate, State
 from numpygeons.reference_draws import batch_size, lower_reference
@@ -41,12 +42,14 @@ def compile_programs(
     start = time.perf_counter()
 
     def lower_round() -> Lowered:
-        x = jax.ShapeDtypeStruct((path.dimension,), path.dtype)
-        return DRIVERS[settings.driver].lower(
-            make_explore(explorer, evaluate),
-            _shapes(path, evaluate, explorer, settings.n_chains),
-            single=jax.default_backend() == "cpu" and fits_one_function(evaluate, x),
-        )
+        shapes = _shapes(path, evaluate, explorer, settings.n_chains)
+        explore = make_explore(checked(explorer), evaluate)
+        if is_trusted(explorer):  # nothing but the model can call a library
+            one = fits_one_function(evaluate, jax.ShapeDtypeStruct((path.dimension,), path.dtype))
+        else:
+            one = fits_one_function(explore, *shapes.of_one_scan())
+        single = jax.default_backend() == "cpu" and one
+        return DRIVERS[settings.driver].lower(explore, shapes, single=single)
 
     lower: dict[Any, Callable[[], Lowered]] = {
         ("reference", explorer.needs_gradients): lambda: lower_reference(path, evaluate),
@@ -61,7 +64,14 @@ def compile_programs(
 
 
 def _shapes(path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int) -> Shapes:
-    """Shapes of everything that the rounds' program works on."""
+    """Shapes of everything that the rounds' program works on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a user's explorer asks for, or starts with, what cannot be.
+    """
+    check_sizes(explorer, n_chains, path.dimension)
     state = jax.eval_shape(evaluate, jax.ShapeDtypeStruct((path.dimension,), path.dtype))
     noise = explorer.noise(path.dimension)
 
@@ -80,11 +90,13 @@ def _shapes(path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int) -
 
     ones = np.ones(path.dimension)
     anything = Start(betas=np.linspace(0, 1, n_chains), centre=ones, scale=ones)
+    tuning = explorer.start(anything)
+    check_tuning(explorer, "start", tuning, n_chains)
     return Shapes(
         draws=many(batch_size(path.dimension)),
         replicas=many(n_chains),
         betas=jax.ShapeDtypeStruct((n_chains,), path.dtype),
-        tuning=jax.tree.map(table, explorer.start(anything)),
+        tuning=jax.tree.map(table, tuning),
         chains=jax.ShapeDtypeStruct((n_chains,), np.int32),
         noise=Noise(
             normals=rows(noise.n_normals),

@@ -14,7 +14,16 @@ from numpygeons import _core
 from numpygeons.arrays import Floats
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import Replicas
-from numpygeons.explorers.base import Explorer, RoundOutcome, Snapshots, Start, chosen, step_sizes
+from numpygeons.explorers.base import (
+    Explorer,
+    RoundOutcome,
+    Snapshots,
+    Start,
+    chosen,
+    proposals,
+    step_sizes,
+)
+from numpygeons.explorers.checks import check_adapted
 from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.measurement import ideal_restarts, measure
 from numpygeons.path import Path
@@ -152,7 +161,7 @@ class Rounds:
             return a.astype(path.dtype if a.dtype.kind == "f" else np.int32)
 
         tuning = jax.tree.map(cast, before.tuning)
-        self._coordinator.set_proposals(self.explorer.proposals(tuning))
+        self._coordinator.set_proposals(proposals(self.explorer, tuning))
         betas, tuning = jax.device_put((cast(before.betas), tuning))
         replicas = before.replicas
         for block in self._blocks(number):
@@ -218,7 +227,9 @@ class Rounds:
         return replace(
             before,
             betas=new_betas,
-            tuning=self.explorer.adapt(before.tuning, outcome),
+            tuning=check_adapted(
+                self.explorer, before.tuning, self.explorer.adapt(before.tuning, outcome), outcome
+            ),
             centres=centres,
             scales=scales,
         )

@@ -4,10 +4,24 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import numpyro.infer
 import pytest
 
 import numpygeons
-from numpygeons import HMC, AutoMALA, ModelError, NumericalError, pigeons
+from numpygeons import (
+    HMC,
+    MALA,
+    AutoHMC,
+    AutoMALA,
+    AutoRWMH,
+    Compose,
+    Mix,
+    ModelError,
+    NumericalError,
+    NumPyroKernel,
+    SliceSampler,
+    pigeons,
+)
 from small_models import half_excluded, half_not_a_number, impossible, normal
 
 
@@ -158,3 +172,75 @@ def test_a_model_with_nothing_observed_runs_with_a_warning():
 def test_explorers_check_their_parameters(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+EXPLORERS = {
+    "HMC": HMC(),
+    "HMC without mixture": HMC(n_components=0),
+    "AutoMALA": AutoMALA(),
+    "AutoHMC": AutoHMC(n_leapfrog=2),
+    "AutoRWMH": AutoRWMH(),
+    "MALA": MALA(),
+    "SliceSampler": SliceSampler(),
+    "doubling": SliceSampler(expansion="doubling", directions="random"),
+    "NUTS": NumPyroKernel(numpyro.infer.NUTS),
+    "Compose": Compose(HMC(), SliceSampler()),
+    "Mix": Mix(HMC(), AutoRWMH()),
+}
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_one_dimension_works_with_every_explorer(name):
+    pt = run(explorer=EXPLORERS[name], n_rounds=11)
+    exact = -0.5 * np.log(4 * np.pi) - 0.25 * 0.25
+    assert abs(pt.log_z - exact) < 6 * pt.log_z_error
+    assert abs(pt.samples["x"].mean() - 0.25) < 6 * np.sqrt(0.5 / 200)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("driver", ["fused", "stepwise"])
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_a_run_of_two_draws_can_be_looked_at_without_a_warning(name, driver):
+    pt = run(explorer=EXPLORERS[name], n_rounds=1, driver=driver)
+    assert pt.samples["x"].shape == (2,)
+    assert np.isfinite(pt.log_z)
+    assert not np.isfinite(pt.log_z_error)
+    assert not np.any(np.isfinite(pt.log_z_interval()))
+    assert pt.report().splitlines()[1].split()[:2] == ["1", "2"]
+    assert pt.flags
+    betas, log_z, _ = pt.log_z_curve()
+    assert betas[0] == log_z[0] == 0
+    assert pt.cumulative_barrier(1.0) == pytest.approx(pt.global_barrier)
+    record = pt.rounds[0]
+    assert np.all(np.isnan(record.energy_ac1))
+    assert np.all((record.explorer_acceptance[1:] >= 0) & (record.explorer_acceptance[1:] <= 1))
+    assert all(np.isfinite(numpygeons.stepping_stone_pair(pt)))
+
+
+def test_two_draws_become_an_arviz_object():
+    tree = run(n_rounds=1).to_arviz()
+    assert tree["posterior"]["x"].shape == (1, 2)
+
+
+def without_latents():
+    numpyro.sample("y", dist.Normal(0, 1), obs=0.5)
+
+
+def of_empty_latents():
+    numpyro.sample("x", dist.Normal(jnp.zeros(0), 1).to_event(1))
+
+
+@pytest.mark.parametrize("model", [without_latents, of_empty_latents])
+def test_a_model_of_dimension_zero_is_refused(model):
+    with pytest.raises(ModelError, match=r"dimension 0.*nothing to sample|nothing to sample.*0"):
+        run(model)
+
+
+def test_functions_of_dimension_zero_are_refused():
+    target = numpygeons.JaxTarget(
+        log_reference=lambda x: jnp.sum(x),
+        log_target=lambda x: jnp.sum(x),
+        sample_reference=lambda key: jnp.zeros(0),
+    )
+    with pytest.raises(ValueError, match="no coordinates; there is nothing to sample"):
+        run(target)

@@ -37,6 +37,11 @@ class Shapes:
     chains: jax.ShapeDtypeStruct
     noise: Noise  # leading axis: n_chains
 
+    def of_one_scan(self) -> tuple[Any, ...]:
+        """Shapes of the operands of one exploration of all replicas (`Explore`)."""
+        reference = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), self.draws)
+        return (self.chains, self.replicas, self.betas, self.tuning, reference, self.noise)
+
 
 Progress = Callable[[int], None]  # called now and then with the scans done in the round
 

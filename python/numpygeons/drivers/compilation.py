@@ -16,11 +16,10 @@ from math import prod
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.experimental.xla_metadata import set_xla_metadata
-from jax.extend.core import jaxpr_as_fun
 
 from numpygeons.arrays import Array
+from numpygeons.drivers.dead_code import without_dead_code
 
 logger = logging.getLogger(__name__)
 
@@ -87,34 +86,16 @@ def fits_one_function(function: Callable[..., Any], *arguments: Any) -> bool:
 def as_one_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, marked to be compiled as a single machine function inside a larger program.
 
-    Operands that it never reads are not handed to it: XLA ends the process over one.
+    It is pruned, because XLA does not look into it, and ends the process over an operand that is
+    never read.
     """
+    inner = jax.jit(function, inline=False)
 
-    def call(*arguments: Any) -> Any:
-        closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        read = {id(v) for equation in closed.jaxpr.eqns for v in equation.invars}
-        read |= {id(v) for v in closed.jaxpr.outvars}
-        is_read = [id(v) in read for v in closed.jaxpr.invars]
-        flat = jaxpr_as_fun(closed)
-
-        def inner(*operands: Array) -> list[Array]:
-            given = iter(operands)
-            invars = zip(closed.jaxpr.invars, is_read, strict=True)
-            outputs: list[Array] = flat(
-                *(
-                    next(given) if used else jnp.zeros(v.aval.shape, v.aval.dtype)
-                    for v, used in invars
-                )
-            )
-            return outputs
-
-        leaves = jax.tree.leaves(arguments)
-        operands = [a for a, used in zip(leaves, is_read, strict=True) if used]
+    def call(*arguments: Array) -> Any:
         with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
-            outputs = jax.jit(inner, inline=False)(*operands)
-        return jax.tree.unflatten(jax.tree.structure(shape), outputs)
+            return inner(*arguments)
 
-    return call
+    return without_dead_code(call)
 
 
 def compile_with(lowered: Any, options: dict[str, Any]) -> Callable[..., Any]:

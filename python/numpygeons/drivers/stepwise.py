@@ -26,16 +26,7 @@ class StepwiseDriver:
         def make(one_function: bool) -> Explore:
             return as_one_function(explore) if one_function else explore
 
-        reference = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), shapes.draws)
-        operands = (
-            shapes.chains,
-            shapes.replicas,
-            shapes.betas,
-            shapes.tuning,
-            reference,
-            shapes.noise,
-        )
-        return lower_program(make, operands, single=single)
+        return lower_program(make, shapes.of_one_scan(), single=single)
 
     def run(
         self,

@@ -14,7 +14,7 @@ difference is minus the forward one. So an unchanged step costs one trial.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -138,9 +138,6 @@ class AutoStep:
 
     def n_snapshots(self, n_chains: int, dimension: int) -> int:
         return N_SNAPSHOTS if self.preconditioner.needs_covariance else 0
-
-    def proposals(self, tuning: Any) -> list[Any]:
-        return []
 
     def start(self, start: Start) -> AutoStepTuning:
         n = len(start.betas)

@@ -6,6 +6,7 @@ exact draws at beta = 0; the tuning is one row per chain and changes only betwee
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -83,54 +84,63 @@ class RoundOutcome:
 class Explorer(Protocol):
     """A kernel that keeps the density exp(log gamma_0 + beta V), for every beta in (0, 1].
 
-    Tuning is any pytree of NumPy arrays whose leading axis is the chain; `explore` gets the row
-    of the chain that the replica is at.
+    Only `explore` must be written by who derives from this class; the rest has defaults. An
+    explorer must be hashable and must not change, since compiled programs are found by it: a
+    frozen dataclass is. Tuning is any pytree of NumPy arrays whose leading axis is the chain;
+    `explore` gets the row of the chain that the replica is at.
     """
 
     @property
     def statistics(self) -> tuple[str, ...]:
         """Names of the numbers that `explore` reports; "acceptance" and "n_gradients" are
         shown in the report."""
-        ...
+        return ("acceptance",)
 
     @property
     def needs_gradients(self) -> bool:
         """Whether states carry gradients."""
-        ...
+        return False
 
     def noise(self, dimension: int) -> NoiseShape:
-        """How much randomness one exploration takes."""
-        ...
+        """How much randomness one exploration takes. By default a JAX key."""
+        return NoiseShape(n_normals=0, n_uniforms=0, key=True)
 
     def n_snapshots(self, n_chains: int, dimension: int) -> int:
         """How many states per chain `adapt` wants to see of each round, at most; 0 for none.
 
         They are held in memory at 8 bytes per coordinate and chain until the round has ended.
         """
-        ...
+        return 0
 
     def start(self, start: Start) -> Any:
-        """The tuning of the first round."""
-        ...
+        """The tuning of the first round. By default there is none."""
+        return ()
 
     def proposals(self, tuning: Any) -> list[_core.engine.Proposals]:
         """What the chains propose from in a round with this tuning; [] where `noise` asks for no
         proposals."""
-        ...
+        return []
 
+    @abstractmethod
     def explore(
         self, evaluate: Evaluate, state: State, beta: Array, tuning: Any, noise: Noise
     ) -> tuple[State, Array]:
         """One exploration: the next state, and the statistics in the order of their names.
 
         `evaluate` costs one evaluation of log gamma_0 and V with their gradients. A state whose
-        density is zero or not finite must be rejected, never returned.
+        density is zero or not finite must be rejected, never returned. The statistics are one
+        array of the state's dtype.
         """
         ...
 
     def adapt(self, tuning: Any, outcome: RoundOutcome) -> Any:
-        """The tuning of the next round, for the chains of `outcome.new_betas`."""
-        ...
+        """The tuning of the next round, for the chains of `outcome.new_betas`. By default every
+        chain keeps its row."""
+        return tuning
+
+    def chosen(self, tuning: Any) -> dict[str, Floats]:
+        """What the report shows of a round's tuning, by name, shape (n_chains,) each."""
+        return {}
 
 
 def step_sizes(tuning: Any, n_chains: int) -> Floats:
@@ -141,8 +151,13 @@ def step_sizes(tuning: Any, n_chains: int) -> Floats:
     return np.asarray(steps, np.float64)
 
 
+def proposals(explorer: Explorer, tuning: Any) -> list[_core.engine.Proposals]:
+    """`explorer.proposals(tuning)`, which an explorer may lack."""
+    method = getattr(explorer, "proposals", None)
+    return [] if method is None else list(method(tuning))
+
+
 def chosen(explorer: Explorer, tuning: Any) -> dict[str, Floats]:
-    """What an explorer chose by itself, name to shape (n_chains,): its `chosen(tuning)`, where it
-    has such a method. The report shows it."""
+    """`explorer.chosen(tuning)`, which an explorer may lack."""
     method = getattr(explorer, "chosen", None)
     return {} if method is None else dict(method(tuning))

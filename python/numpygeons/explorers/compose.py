@@ -11,7 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from numpygeons.arrays import Array, Floats
-from numpygeons.explorers.base import Explorer, Noise, NoiseShape, RoundOutcome, Start, chosen
+from numpygeons.explorers.base import (
+    Explorer,
+    Noise,
+    NoiseShape,
+    RoundOutcome,
+    Start,
+    chosen,
+    proposals,
+)
 from numpygeons.potential import Evaluate, State
 
 SHARED = ("acceptance", "n_gradients")  # reported for the whole, then for each part
@@ -57,7 +65,7 @@ class _Combination:
 
     def proposals(self, tuning: tuple[Any, ...]) -> list[Any]:
         parts = zip(self.explorers, tuning, strict=True)
-        return [table for explorer, part in parts for table in explorer.proposals(part)]
+        return [table for explorer, part in parts for table in proposals(explorer, part)]
 
     def start(self, start: Start) -> tuple[Any, ...]:
         return tuple(explorer.start(start) for explorer in self.explorers)
@@ -90,15 +98,13 @@ class _Combination:
             if shape.key:
                 typed = jax.random.wrap_key_data(noise.key, impl="threefry2x32")
                 key = jax.random.key_data(jax.random.fold_in(typed, i))
-            proposals = jax.tree.map(
-                lambda a, p=p, n=shape.n_proposals: a[p : p + n], noise.proposals
-            )
+            drawn = jax.tree.map(lambda a, p=p, n=shape.n_proposals: a[p : p + n], noise.proposals)
             cut.append(
                 Noise(
                     noise.normals[z : z + shape.n_normals],
                     noise.uniforms[u : u + shape.n_uniforms],
                     key,
-                    proposals,
+                    drawn,
                 )
             )
             z, u, p = z + shape.n_normals, u + shape.n_uniforms, p + shape.n_proposals

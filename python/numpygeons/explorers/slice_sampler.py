@@ -92,9 +92,6 @@ class SliceSampler:
     def n_snapshots(self, n_chains: int, dimension: int) -> int:
         return 0
 
-    def proposals(self, tuning: Any) -> list[Any]:
-        return []
-
     def start(self, start: Start) -> SliceTuning:
         return SliceTuning(scale=np.tile(start.scale, (len(start.betas), 1)))
 
