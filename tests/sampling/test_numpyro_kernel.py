@@ -113,8 +113,10 @@ def test_a_mutant_does_not_keep_the_density(old, new):
     assert p_value(Normal(), 1.0, copies) < THRESHOLD
 
 
-@pytest.mark.parametrize("outside", [-np.inf, np.nan], ids=["zero", "not a number"])
-@pytest.mark.parametrize("name", EXPLORERS)
+@pytest.mark.parametrize(
+    ("name", "outside"),
+    [("NUTS", -np.inf), ("HMC", np.nan), ("BarkerMH", -np.inf), ("own", np.nan)],
+)
 def test_states_of_likelihood_zero_are_never_returned(name, outside):
     target = HalfExcluded(outside)
     copies = explored(EXPLORERS[name], target, 1.0, tuning_of(target), n_scans=3, n=10_000)
@@ -253,13 +255,12 @@ def test_the_step_follows_the_acceptance_that_the_kernel_wants(kernel, wanted):
 @pytest.mark.parametrize(
     ("explorer", "model"),
     [
-        (NumPyroKernel(NUTS), eight_schools),
         (NumPyroKernel(NUTS), coin),
         (NumPyroKernel(HMC, num_steps=4), coin),
         (NumPyroKernel(BarkerMH, n_steps=3), coin),
         (NumPyroKernel(RandomWalk), eight_schools),
     ],
-    ids=["NUTS", "NUTS coin", "HMC coin", "BarkerMH coin", "own"],
+    ids=["NUTS", "HMC", "BarkerMH", "own"],
 )
 def test_fused_and_stepwise_drivers_agree_in_every_bit(model, explorer):
     def run(driver):

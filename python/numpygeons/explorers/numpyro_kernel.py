@@ -74,6 +74,8 @@ class NumPyroKernel:
     TypeError
         For a kernel that cannot work on one replica's density alone, and for an argument that
         the kernel does not know or that the explorer fills in.
+    ValueError
+        For a number out of range, and where `num_steps` and `trajectory_length` fix the step.
 
     Notes
     -----
@@ -81,8 +83,10 @@ class NumPyroKernel:
     NumPyro's states do not keep log gamma_0 and V apart. The state that it starts from is not
     evaluated again, but for kernels of your own, whose `init` may evaluate anything; that counts
     as one. `n_gradients` counts all of them, by the kernel's `num_steps` where it has that, else
-    as one per application. NUTS draws random numbers for every leaf of its tree: where a gradient
-    costs less than a microsecond they take most of the time.
+    as one per application. NUTS draws random numbers for every leaf of its tree: where a
+    gradient costs less than a microsecond they take most of the time (eight schools, 4 chains:
+    30 µs and 74 gradients per scan, where `numpygeons.HMC` takes 5 µs for 25), and it takes
+    about three times as long to compile.
 
     `HMC` of NumPyro goes 2 pi far unless told otherwise, the full period of a normal, which
     brings a trajectory back to where it began: `trajectory_length=1.5` serves better.
