@@ -67,7 +67,7 @@ def starting_points(
     found: list[State] = []
     n = 0
     for number in range(MOST_BATCHES):
-        batch = pilot if number == 0 else reference.batch(Purpose.initial_state, number)
+        batch = pilot if number == 0 else reference.batch(Purpose.initial_state, number).states
         _refuse_infinite(batch, "the reference")
         good = np.flatnonzero(np.isfinite(np.asarray(batch.v)))
         found.append(jax.tree.map(lambda a, good=good: np.asarray(a)[good], batch))
