@@ -103,9 +103,14 @@ def trace_model(
     run = ModelRun(model=model, args=args, kwargs=kwargs)
     drawn, sites = _trace_draw(run)
     if not sites.latents:
+        hint = "is every site observed or conditioned?"
+        if sites.params:
+            hint = (
+                f"the param sites {list(sites.params)} are not latents: make them "
+                "numpyro.sample sites with priors, or lift them with numpyro.handlers.lift"
+            )
         raise ModelError(
-            "the model has no latent site, so there is nothing to sample (dimension 0); is every "
-            "site observed or conditioned?"
+            f"the model has no latent site, so there is nothing to sample (dimension 0); {hint}"
         )
     layout = FlatLayout(
         names=tuple(latent.name for latent in sites.latents),
