@@ -16,7 +16,7 @@ from scipy.special import expit, gammaln, logsumexp
 
 import numpyro_examples as models
 import numpyro_examples_refused as refused
-from numpygeons import ModelError, NumpygeonsWarning, pigeons
+from numpygeons import ModelError, NumericalError, NumpygeonsWarning, pigeons
 
 P_MIN = 1e-6
 
@@ -342,6 +342,11 @@ def test_a_gaussian_process_is_not_a_number_at_some_prior_draws():
     pt = pigeons(models.gaussian_process, model_args=args, n_chains=3, show_report=False)
     assert 10 < pt.rounds[-1].n_zero_likelihood < 512
     assert "flag: zero likelihood" in pt.report()
+
+
+def test_a_distribution_whose_sampler_is_a_stub_is_refused():
+    with pytest.raises(NumericalError, match=r"all 1024 draws .* have x\[0\] = 0 .*`sample`"):
+        pigeons(refused.dual_moon, n_chains=2, n_rounds=1, show_report=False)
 
 
 def test_params_of_a_decoder_are_fixed_with_a_warning():
