@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.special import expit, gammaln, logsumexp
 
 import numpyro_examples as models
-import numpyro_examples_refused as refused
+import numpyro_examples_not_plain as others
 from numpygeons import ModelError, NumericalError, NumpygeonsWarning, pigeons
 
 P_MIN = 1e-6
@@ -346,14 +346,14 @@ def test_a_gaussian_process_is_not_a_number_at_some_prior_draws():
 
 def test_a_distribution_whose_sampler_is_a_stub_is_refused():
     with pytest.raises(NumericalError, match=r"all 1024 draws .* have x\[0\] = 0 .*`sample`"):
-        pigeons(refused.dual_moon, n_chains=2, n_rounds=1, show_report=False)
+        pigeons(others.dual_moon, n_chains=2, n_rounds=1, show_report=False)
 
 
 def test_params_of_a_decoder_are_fixed_with_a_warning():
     images = (np.arange(12).reshape(3, 4) % 3 == 0).astype(int)
     with pytest.warns(NumpygeonsWarning, match=r"param site 'decoder\$params' .*numpyro.sample"):
         pt = pigeons(
-            refused.decoder, model_args=(images,), n_chains=3, n_rounds=5, show_report=False
+            others.decoder, model_args=(images,), n_chains=3, n_rounds=5, show_report=False
         )
     assert {name: a.shape for name, a in pt.samples.items()} == {"z": (32, 3, 2)}
 
@@ -362,20 +362,34 @@ def subsampled():
     models.logistic_of_a_subsample(*LOGIT, subsample_size=8)
 
 
-REFUSED = {
-    "annotation": (refused.annotation, "'c' is discrete .*MixtureSameFamily.*logsumexp"),
-    "capture-recapture": (refused.capture_recapture, "'z' is masked|'z' is discrete"),
-    "ssbvm mixture": (refused.bivariate_von_mises_mixture, "'k' is discrete .*logsumexp"),
-    "gaussian shells": (refused.gaussian_shells, "'shell' is discrete .*logsumexp"),
-    "hmm by enumeration": (refused.hidden_markov_by_enumeration, "'z' is discrete .*logsumexp"),
-    "toy mixture": (refused.toy_mixture, "'first' is discrete .*logsumexp"),
-    "covtype, HMCECS, prodlda": (subsampled, "plate 'n' subsamples 8 of 24.*subsample_size=None"),
-    "SVI": (refused.parameters_alone, r"'loc', 'scale'.*numpyro\.sample.*lift"),
+DISCRETE = {
+    "annotation": (others.annotation, "c"),
+    "ssbvm mixture": (others.bivariate_von_mises_mixture, "k"),
+    "gaussian shells": (others.gaussian_shells, "shell"),
+    "hmm by enumeration": (others.hidden_markov_by_enumeration, "z"),
+    "toy mixture": (others.toy_mixture, "first"),
 }
+REFUSED = {
+    "capture-recapture": (others.capture_recapture, "'z' is masked.*take the mask off"),
+    "covtype, HMCECS, prodlda": (subsampled, "plate 'n' subsamples 8 of 24.*subsample_size=None"),
+    "SVI": (others.parameters_alone, r"'loc', 'scale'.*numpyro\.sample.*lift"),
+    "Poisson latent": (others.poisson_latent, "'n' is discrete .*logsumexp over its values"),
+}
+
+
+def assert_refused(model, message, *args):
+    with pytest.raises(ModelError, match=message):
+        pigeons(model, model_args=args, n_chains=2, n_rounds=1, show_report=False)
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_example_that_cannot_be_tempered_is_refused_with_the_next_step(name):
-    model, message = REFUSED[name]
-    with pytest.raises(ModelError, match=message):
-        pigeons(model, n_chains=2, n_rounds=1, show_report=False)
+    assert_refused(*REFUSED[name])
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_discrete_latents_are_refused_without_a_mark_or_without_funsor(name, monkeypatch):
+    model, site = DISCRETE[name]
+    assert_refused(model, f"'{site}' is discrete .*MixtureSameFamily.*logsumexp.*'parallel'", {})
+    monkeypatch.setattr("numpygeons.model_enumeration.find_spec", lambda name: None)
+    assert_refused(model, rf"'{site}'.*numpygeons-core\[enum\].*logsumexp")
