@@ -18,9 +18,15 @@ from numpyro import handlers
 from numpyro.primitives import Messenger
 
 from numpygeons.errors import DiscreteLatentError, ModelError
-from numpygeons.model_checks import check_in_support, check_latent, check_no_nan, masks_of
+from numpygeons.model_checks import (
+    check_in_support,
+    check_latent,
+    check_no_nan,
+    masks_of,
+    transform_of,
+)
 from numpygeons.model_jaxpr import Traced
-from numpygeons.model_visitor import at_step, visit_in_control_flow
+from numpygeons.model_visitor import at_step, visit_in_control_flow, visited_trace
 
 __all__ = ["summed_out"]
 
@@ -56,7 +62,7 @@ def summed_out(
         trace = handlers.trace(handlers.seed(given, jax.random.key(0))).get_trace(*args, **kwargs)
         kinds = ("sample", "deterministic")
         values = {name: site["value"] for name, site in trace.items() if site["type"] in kinds}
-        return {"values": values, "data": given.data, "masks": given.masks}
+        return {"values": values, "observed": {"data": given.data, "masks": given.masks}}
 
     recorded = Traced(program, jnp.int32(0))
     names = list(given.marked)
@@ -67,11 +73,10 @@ def summed_out(
             f"latent sites {names} are discrete and marked for enumeration, which needs funsor: "
             f"pip install 'numpygeons-core[enum]'; or {BY_HAND}"
         )
-    masks = recorded.constants("masks")
-    for name, value in recorded.constants("data").items():
-        check_no_nan(name, value, masks[name])
-    found = recorded.constants("values")
-    moving = [name for name, value in found.items() if value is None]
+    observed = recorded.constants("observed")
+    for name, value in observed["data"].items():
+        check_no_nan(name, value, observed["masks"][name])
+    moving = [name for name, varies in recorded.varies("values").items() if varies]
     for name in moving:
         if name in given.latents:
             raise ModelError(
@@ -135,9 +140,8 @@ def _check_broadcasts(
     names = list(given.marked)
 
     def program() -> dict[str, Any]:
-        seeded = handlers.seed(_Given(model, 0), jax.random.key(0))
-        drawn = handlers.trace(seeded).get_trace(*args, **kwargs)
-        values = {name: drawn[name]["value"] for name in given.latents}
+        found, _ = visited_trace(_Given(model, 0), _some_value, {}, args, kwargs)
+        values = {name: found[name]["value"] for name in given.latents}
         _, sites = _log_sum(model, values, given.n_dims, names, args, kwargs)
         own, summed = [], []
         for state in range(2):
@@ -158,6 +162,19 @@ def _check_broadcasts(
             "at once, in axes to the left of the plates; give what depends on them an axis for the "
             "entries of each event, such as z[..., None], and index from the right"
         )
+
+
+def _some_value(site: dict[str, Any], length: int = 0, reverse: bool = False) -> Array | None:
+    """A value in the support of a latent; no draw, which takes long to compile."""
+    if site["type"] != "sample" or site["is_observed"]:
+        return None
+    transform = transform_of(site)
+    shape = transform.inverse_shape(
+        tuple(site["kwargs"].get("sample_shape", ())) + tuple(site["fn"].shape())
+    )
+    free = 0.3 * jnp.cos(jnp.arange(np.prod(shape, dtype=int), dtype=float))
+    value: Array = transform(free.reshape(shape))
+    return value
 
 
 def _axes(site: dict[str, Any]) -> list[tuple[int, str]]:
