@@ -280,6 +280,7 @@ def test_a_run_gives_the_evidence_of_two_shells():
     assert 0.2 < np.mean(pt.samples["x"][:, 0] > 0) < 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", [examples.annotation, examples.hidden_markov_by_enumeration, examples.toy_mixture]
 )
