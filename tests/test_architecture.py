@@ -37,6 +37,7 @@ PYTHON_LAYERS = (
     {"potential"},
     {"path"},
     {"model_program"},
+    {"model_enumeration"},
     {"model"},
     {"model_visitor"},
     {"model_checks", "flat", "model_jaxpr"},

@@ -1,6 +1,6 @@
 """Name the errors and the warning that the package raises."""
 
-__all__ = ["ModelError", "NumericalError", "NumpygeonsWarning"]
+__all__ = ["DiscreteLatentError", "ModelError", "NumericalError", "NumpygeonsWarning"]
 
 
 class ModelError(ValueError):
@@ -8,6 +8,10 @@ class ModelError(ValueError):
 
     The message names the site and says what to write instead.
     """
+
+
+class DiscreteLatentError(ModelError):
+    """A latent site is discrete."""
 
 
 class NumericalError(ArithmeticError):

@@ -11,7 +11,7 @@ import numpy as np
 import numpyro.distributions as dist
 from numpyro.distributions import biject_to
 
-from numpygeons.errors import ModelError
+from numpygeons.errors import DiscreteLatentError, ModelError
 
 __all__ = [
     "check_in_support",
@@ -54,7 +54,7 @@ def check_latent(site: dict[str, Any]) -> None:
     Raises
     ------
     ModelError
-        Discrete, improper, masked, scaled or Delta.
+        Improper, masked, scaled or Delta; and as DiscreteLatentError, discrete.
     """
     name, fn = site["name"], site["fn"]
     layers = list(wrapped(fn))
@@ -86,10 +86,15 @@ def check_latent(site: dict[str, Any]) -> None:
             f"numpyro.deterministic({name!r}, value) instead"
         )
     if _is_discrete(fn):
-        raise ModelError(
+        hint = (
+            "sum it out of the model, for instance with MixtureSameFamily, or by logsumexp over "
+            "its values and numpyro.factor"
+        )
+        if fn.has_enumerate_support:
+            hint += ", or mark it with infer={'enumerate': 'parallel'} (needs funsor)"
+        raise DiscreteLatentError(
             f"latent site {name!r} is discrete ({_kind(fn)}): chains move in continuous space; "
-            "sum it out of the model, for instance with MixtureSameFamily, or by logsumexp "
-            "over its values and numpyro.factor"
+            f"{hint}"
         )
 
 

@@ -44,11 +44,7 @@ class Traced:
     def constants(self, name: str) -> Any:
         """Return output `name` as NumPy arrays; None for each leaf that an argument influences."""
         mask = self._mask(name)
-        fixed = [False] * len(mask)
-        for index, wanted in enumerate(mask):
-            if wanted:
-                only = [position == index for position in range(len(mask))]
-                fixed[index] = not any(self._reduced(only)[1])
+        fixed = self._fixed(mask)
         run, _ = self._reduced(fixed)
         values = iter(jax.device_get(jax.jit(run)()) if any(fixed) else ())
         leaves = [
@@ -57,6 +53,21 @@ class Traced:
             if wanted
         ]
         return jax.tree.unflatten(jax.tree.structure(self.shapes[name]), leaves)
+
+    def varies(self, name: str) -> Any:
+        """Return output `name` with, for each leaf, whether an argument influences it."""
+        mask = self._mask(name)
+        pairs = zip(mask, self._fixed(mask), strict=True)
+        leaves = [not constant for wanted, constant in pairs if wanted]
+        return jax.tree.unflatten(jax.tree.structure(self.shapes[name]), leaves)
+
+    def _fixed(self, mask: list[bool]) -> list[bool]:
+        fixed = [False] * len(mask)
+        for index, wanted in enumerate(mask):
+            if wanted:
+                only = [position == index for position in range(len(mask))]
+                fixed[index] = not any(self._reduced(only)[1])
+        return fixed
 
     def _mask(self, name: str) -> list[bool]:
         marked = {

@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from numpygeons.errors import ModelError, NumpygeonsWarning
+from numpygeons.errors import DiscreteLatentError, ModelError, NumpygeonsWarning
 from numpygeons.flat import FlatLayout, default_float
 from numpygeons.model import ModelRun, Sites
 from numpygeons.model_checks import check_no_nan, check_same_sites
+from numpygeons.model_enumeration import summed_out
 from numpygeons.model_jaxpr import Traced
 
 __all__ = ["ModelProgram", "default_key", "trace_model", "typed_key"]
@@ -101,11 +102,29 @@ def trace_model(
     """
     _check_call(model, args, kwargs)
     run = ModelRun(model=model, args=args, kwargs=kwargs)
-    drawn, sites = _trace_draw(run)
+    try:
+        drawn, sites = _trace_draw(run)
+    except DiscreteLatentError:
+        found = summed_out(model, args, kwargs)
+        if found is None:
+            raise
+        marginal, left_out = found
+        run = ModelRun(model=marginal, args=args, kwargs=kwargs)
+        drawn, sites = _trace_draw(run)
+        for name in left_out:
+            _warn(
+                f"deterministic site {name!r} depends on a discrete latent that is summed out: "
+                "it has no value, and is left out of the draws"
+            )
     if not sites.latents:
+        hint = "is every site observed or conditioned?"
+        if sites.params:
+            hint = (
+                f"the param sites {list(sites.params)} are not latents: make them "
+                "numpyro.sample sites with priors, or lift them with numpyro.handlers.lift"
+            )
         raise ModelError(
-            "the model has no latent site, so there is nothing to sample (dimension 0); is every "
-            "site observed or conditioned?"
+            f"the model has no latent site, so there is nothing to sample (dimension 0); {hint}"
         )
     layout = FlatLayout(
         names=tuple(latent.name for latent in sites.latents),

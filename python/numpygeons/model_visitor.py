@@ -13,7 +13,7 @@ from numpyro.primitives import Messenger
 from numpygeons.errors import ModelError
 from numpygeons.model_checks import check_plate
 
-__all__ = ["Visit", "at_step", "visited_trace"]
+__all__ = ["Visit", "at_step", "visit_in_control_flow", "visited_trace"]
 
 Visit = Callable[..., Any]  # (site, length=0, reverse=False) to the site's value, or None
 
@@ -80,6 +80,25 @@ def at_step(values: Array, site: dict[str, Any], length: int, reverse: bool) -> 
     return values[length - 1 - step if reverse else step]
 
 
+def visit_in_control_flow(msg: dict[str, Any], visit: Visit, kind: str) -> None:
+    """Have NumPyro call `visit` at the sites in the body of a scan or a cond.
+
+    The body runs behind a block; NumPyro calls what stands on this stack in there.
+
+    Parameters
+    ----------
+    kind : {"substitute", "condition"}
+        Whether what `visit` returns leaves the site a latent.
+    """
+    args = msg["args"]
+    if len(args) == 5:  # (f, init, xs, length, reverse): a scan, not a cond
+        _, _, xs, length, reverse = args
+        if length is None:
+            length = jax.tree.leaves(xs)[0].shape[0]
+        visit = partial(visit, length=length, reverse=reverse)
+    msg["kwargs"]["substitute_stack"].append((kind, visit))
+
+
 class _Visitor(Messenger):  # type: ignore[misc]
     """Stand outside all of the user's handlers."""
 
@@ -97,14 +116,7 @@ class _Visitor(Messenger):  # type: ignore[misc]
                 if value is not None:
                     msg["value"] = value
         elif kind == "control_flow":
-            # The body runs behind a block; NumPyro calls what stands on this stack in there.
-            visit, args = self._visit, msg["args"]
-            if len(args) == 5:  # (f, init, xs, length, reverse): a scan, not a cond
-                _, _, xs, length, reverse = args
-                if length is None:
-                    length = jax.tree.leaves(xs)[0].shape[0]
-                visit = partial(visit, length=length, reverse=reverse)
-            msg["kwargs"]["substitute_stack"].append(("substitute", visit))
+            visit_in_control_flow(msg, self._visit, "substitute")
         elif kind == "plate":
             check_plate(msg["name"], *msg["args"])
         elif kind == "param":

@@ -50,6 +50,7 @@ class RoundRecord:
     n_round_trips: int
     n_zero_likelihood: int = 0  # states at the reference whose V was -inf or not a number
     first_zero_likelihood: ZeroLikelihood | None = None
+    n_redrawn: int = 0  # draws from the reference without a finite density, made again
     explorer: dict[str, Floats] = field(default_factory=dict)  # its means, by chain
     chosen: dict[str, Floats] = field(default_factory=dict)  # what it chose by itself, by chain
 

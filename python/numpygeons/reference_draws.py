@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from numpygeons import _core
 from numpygeons.arrays import Array
@@ -62,13 +63,19 @@ def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
     return Lowered(compile=compile_it)
 
 
+class Batch(NamedTuple):
+    """Reference draws made together; every array has a leading axis of one per draw."""
+
+    states: State
+    n_redrawn: npt.NDArray[np.integer[Any]]  # how often each was drawn again
+
+
 class ReferenceDraws:
     """Draws from exp(log gamma_0), evaluated, in batches of `size`."""
 
     def __init__(self, program: Program, dimension: int, seed: int) -> None:
         """`program`: what `lower_reference` made for this dimension."""
         self.size = batch_size(dimension)
-        self.n_redrawn = 0
         self.seed = seed
         self._ahead: dict[tuple[Any, int], Any] = {}  # batches under way
         self._program = program
@@ -87,8 +94,8 @@ class ReferenceDraws:
             )
             self._ahead[key] = self._program.call(keys)
 
-    def batch(self, purpose: Any, number: int) -> State:
-        """The draws `number * size ...` of a purpose; every field with a leading axis of `size`.
+    def batch(self, purpose: Any, number: int) -> Batch:
+        """The draws `number * size ...` of a purpose, `size` of them.
 
         Raises
         ------
@@ -104,5 +111,4 @@ class ReferenceDraws:
                 f"attempts (draw {draw}): check that its sampler and its "
                 "density agree and that its scale fits the number type"
             )
-        self.n_redrawn += int(np.sum(attempts)) - self.size
-        return State(*states)
+        return Batch(State(*states), np.asarray(attempts) - 1)

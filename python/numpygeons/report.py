@@ -108,6 +108,18 @@ def remarks(pt: PT) -> tuple[Flag, ...]:
                 f"likelihood zero (V = -inf or not a number) and count as that{where}",
             )
         )
+    if last.n_redrawn:
+        share = last.n_redrawn / (last.n_redrawn + last.n_scans)
+        found.append(
+            Flag(
+                "redrawn",
+                f"{last.n_redrawn} of {last.n_redrawn + last.n_scans} draws from the reference had "
+                "no finite density in this precision (a number that underflows or overflows) and "
+                "were made again: log Z is relative to the reference without them, and where they "
+                f"have no likelihood it is too high by {-np.log1p(-share):.2g}; double precision, "
+                "or a less extreme prior, has fewer",
+            )
+        )
     return tuple(found)
 
 

@@ -27,10 +27,10 @@ from numpygeons.explorers.checks import check_adapted
 from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.measurement import ideal_restarts, measure
 from numpygeons.path import Path
-from numpygeons.potential import State, make_evaluate
+from numpygeons.potential import make_evaluate
 from numpygeons.programs import DRIVERS, compile_programs
 from numpygeons.records import RoundRecord
-from numpygeons.reference_draws import ReferenceDraws
+from numpygeons.reference_draws import Batch, ReferenceDraws
 from numpygeons.settings import Settings
 from numpygeons.starting_points import robust_location_and_scale, starting_points
 from numpygeons.traces import Traces
@@ -79,7 +79,7 @@ class Rounds:
         self.compile_seconds = programs.seconds
         self.driver: Driver = DRIVERS[settings.driver](programs.round)
         self._reference = ReferenceDraws(programs.reference, path.dimension, settings.seed)
-        self._batch: tuple[int, State] | None = None  # the reference draws made last
+        self._batch: tuple[int, Batch] | None = None  # the reference draws made last
         noise = explorer.noise(path.dimension)
         self._coordinator = _core.engine.Coordinator(
             seed=settings.seed,
@@ -92,7 +92,7 @@ class Rounds:
             n_proposals=noise.n_proposals,
             n_snapshots=explorer.n_snapshots(n, path.dimension),
         )
-        pilot = self._reference.batch(Purpose.initial_state, 0)
+        pilot = self._reference.batch(Purpose.initial_state, 0).states
         replicas = starting_points(path, evaluate, self._reference, pilot, n)
         self._reference_v: Floats = np.sort(np.asarray(pilot.v, np.float64))[::-1]
         betas = self._in_model_precision(_core.tempering.initial_schedule(n, self._reference_v))
@@ -114,7 +114,7 @@ class Rounds:
     def _advance(self, progress: Progress) -> RoundRecord:
         start = time.perf_counter()
         before = self.state
-        replicas, traces = self._scans(before, progress)
+        replicas, traces, n_redrawn = self._scans(before, progress)
         data = self._coordinator.end_round()
         steps = step_sizes(before.tuning, self.settings.n_chains)
         record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
@@ -128,6 +128,7 @@ class Rounds:
                 name: np.where(before.betas > 0, a, np.nan)
                 for name, a in chosen(self.explorer, before.tuning).items()
             },
+            n_redrawn=n_redrawn,
         )
         self.state = replace(
             after,
@@ -140,8 +141,9 @@ class Rounds:
         )
         return record
 
-    def _scans(self, before: Between, progress: Progress) -> tuple[Replicas, Traces]:
-        """The scans of the next round: replicas after it, and what it traced."""
+    def _scans(self, before: Between, progress: Progress) -> tuple[Replicas, Traces, int]:
+        """The scans of the next round: replicas after it, what it traced, and how many reference
+        draws were made again."""
         number = before.round + 1
         path = self.path
         traces = Traces(path, 2**number, self.settings.record)
@@ -163,8 +165,9 @@ class Rounds:
         tuning = jax.tree.map(cast, before.tuning)
         self._coordinator.set_proposals(proposals(self.explorer, tuning))
         betas, tuning = jax.device_put((cast(before.betas), tuning))
-        replicas = before.replicas
-        for block in self._blocks(number):
+        replicas, n_redrawn = before.replicas, 0
+        for block, redrawn in self._blocks(number):
+            n_redrawn += redrawn
             replicas = self.driver.run(
                 self._coordinator,
                 replicas,
@@ -174,10 +177,11 @@ class Rounds:
                 lambda done: progress(number, done, 2**number),
             )
             traces.append(*self._coordinator.take_draws())
-        return replicas, traces
+        return replicas, traces, n_redrawn
 
-    def _blocks(self, number: int) -> Iterator[Block]:
-        """The scans of a round, cut where the batches of reference draws end."""
+    def _blocks(self, number: int) -> Iterator[tuple[Block, int]]:
+        """The scans of a round, cut where the batches of reference draws end, each with the
+        number of draws in it that were made again."""
         size = self._reference.size
         done, earlier = 0, 2**number - 2  # scans of this round, and of all rounds before
         while done < 2**number:
@@ -187,7 +191,9 @@ class Rounds:
             n_scans = min(2**number - done, size - first)
             if done + n_scans < 2**number:
                 self._reference.prepare(Purpose.reference_draw, wanted + 1)
-            yield Block(n_scans=n_scans, draws=self._batch[1], first=first)
+            states, n_redrawn = self._batch[1]
+            used = n_redrawn[first : first + n_scans] if self.settings.n_chains > 1 else ()
+            yield Block(n_scans=n_scans, draws=states, first=first), int(np.sum(used))
             done += n_scans
 
     def _adapted(

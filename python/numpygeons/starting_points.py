@@ -40,8 +40,10 @@ def starting_points(
     Raises
     ------
     NumericalError
-        When there is no such state, or V = +inf at one of them.
+        When there is no such state, V = +inf at one of them, or all draws from the reference
+        agree in a coordinate.
     """
+    _refuse_constant(path, pilot)
     initial = path.initial
     if initial is not None:
         keys = _core.random.jax_keys(
@@ -67,7 +69,7 @@ def starting_points(
     found: list[State] = []
     n = 0
     for number in range(MOST_BATCHES):
-        batch = pilot if number == 0 else reference.batch(Purpose.initial_state, number)
+        batch = pilot if number == 0 else reference.batch(Purpose.initial_state, number).states
         _refuse_infinite(batch, "the reference")
         good = np.flatnonzero(np.isfinite(np.asarray(batch.v)))
         found.append(jax.tree.map(lambda a, good=good: np.asarray(a)[good], batch))
@@ -84,6 +86,20 @@ def starting_points(
     rows = np.arange(n_replicas) % n  # a rare state starts several replicas
     replicas: Replicas = jax.tree.map(lambda *a: np.concatenate(a)[rows], *found)
     return replicas
+
+
+def _refuse_constant(path: Path, pilot: State) -> None:
+    """A density gives no two equal draws, let alone hundreds: a sampler that is a stub does."""
+    x = np.asarray(pilot.x)
+    constant = np.all(x == x[0], axis=0)
+    if np.any(constant):
+        coordinate = int(np.argmax(constant))
+        raise NumericalError(
+            f"all {len(x)} draws from the reference have {path.coordinate_names[coordinate]} = "
+            f"{x[0, coordinate]:g} (unconstrained): the `sample` of its distribution does not "
+            "follow its density, or the number type is too coarse for its scale; write a `sample` "
+            "that draws from the density, or use double precision"
+        )
 
 
 def _refuse_infinite(states: State, source: str) -> None:

@@ -13,6 +13,7 @@ from jax.example_libraries import stax
 from numpyro import handlers, optim
 from numpyro.contrib.control_flow import scan
 from numpyro.infer import SVI, Trace_ELBO, autoguide, reparam
+from scipy import stats
 
 from numpygeons.errors import ModelError, NumpygeonsWarning
 from numpygeons.path import as_path
@@ -272,6 +273,15 @@ def test_a_substituted_latent_is_drawn_from_its_prior():
         path = as_path(handlers.substitute(two_levels, {"x": jnp.array(0.5)}))
     draws = jax.vmap(path.sample_reference)(jax.random.split(jax.random.key(0), 100))
     assert np.std(draws[:, 1]) > 0.5
+
+
+def test_a_learned_centring_stays_at_one_half(x64):
+    """x_decentered is Normal(mu / 2, sqrt(2)), where x is Normal(mu, 2)."""
+    with pytest.warns(NumpygeonsWarning, match="param site 'x_centered'"):
+        path = as_path(handlers.reparam(two_levels, {"x": reparam.LocScaleReparam()}))
+    got = path.log_reference(path.unconstrain({"mu": 0.6, "x_decentered": 1.1}))
+    want = stats.norm.logpdf(0.6) + stats.norm.logpdf(1.1, 0.3, np.sqrt(2))
+    np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
 def test_params_of_a_module_are_fixed():

@@ -2,6 +2,8 @@
 
 import arviz
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pytest
 
 from numpygeons import pigeons
@@ -38,6 +40,20 @@ def test_pointwise_log_likelihoods_are_added_on_request(pt):
     np.testing.assert_allclose(
         pointwise.sum("school").values, data.sample_stats["log_likelihood"].values, rtol=1e-5
     )
+
+
+def test_sites_may_be_called_like_the_statistics():
+    def model():
+        with numpyro.plate("row", 3):
+            beta = numpyro.sample("beta", dist.Normal(0, 1))
+        numpyro.sample("lp", dist.Normal(0, 1))
+        numpyro.sample("y", dist.Normal(beta.sum(), 1), obs=0.3)
+
+    data = pigeons(model, n_chains=2, n_rounds=3, show_report=False).to_arviz()
+    assert data.posterior["beta"].dims == ("chain", "draw", "row")
+    assert data.posterior["lp"].shape == (1, 8)
+    assert data.sample_stats["beta"].dims == ("chain", "draw")
+    assert np.all(data.sample_stats["beta"].values == 1)
 
 
 def test_arviz_summarises(pt):
