@@ -5,8 +5,12 @@
 
 import numpy as np
 import pytest
-from exact_start import N_COPIES, THRESHOLD, explored_at, p_value
+from exact_start import N_COPIES, THRESHOLD, Explored, explored_at, p_value
 from nets import CASES, MUTANTS, OTHERS, SEARCHED, TARGET, tuning_of
+from scipy import stats
+
+from numpygeons import pigeons
+from small_models import normal
 
 BETAS = (0.0, 0.1, 1.0)
 FEWER = 4_000  # copies per beta in the default run
@@ -55,3 +59,22 @@ def test_a_mutant_does_not_keep_the_density(explorer, name):
 def test_every_explorer_has_a_mutant():
     ways = {"slice, narrow", "slice, doubling", "slice, random doubling"}  # of the slice sampler
     assert set(SEARCHED) | set(OTHERS) == set(MUTANTS) | ways
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_numbers_that_are_none_do_not_pass():
+    rng = np.random.default_rng(1)
+    copies = Explored(before=TARGET.draw(rng, 1.0, 100), after=np.full((100, 6), np.inf), state=0)
+    assert p_value(TARGET, 1.0, copies) < THRESHOLD
+
+
+@pytest.mark.parametrize("driver", ["fused", "stepwise"])
+def test_the_driver_draws_exactly_and_independently_at_beta_0(driver, precision):
+    """Of `normal`, 1 / 2 - x follows N(1 / 2, 1) there, and V is a function of its square."""
+    pt = pigeons(normal, n_chains=3, n_rounds=11, driver=driver, show_report=False)
+    v = np.asarray(pt._rounds.state.data.v)
+    squares = -2 * v - np.log(2 * np.pi)
+    law = stats.ncx2(1, 0.25).cdf
+    assert stats.kstest(squares[:, 0], law).pvalue > THRESHOLD
+    assert stats.spearmanr(squares[1:, 0], squares[:-1, 0]).pvalue > THRESHOLD
+    assert stats.kstest(squares[:, 1], law).pvalue < THRESHOLD  # a control
