@@ -27,7 +27,7 @@ from numpygeons.path import as_path
 from numpygeons.potential import make_evaluate
 
 THRESHOLD = 1e-6
-N_DATA, N_FEWER = 240, 80  # data sets, and for mutants
+N_DATA, N_FEWER = 200, 80  # data sets, and for mutants
 N_GROUPS, N_REPEATS = 5, 3
 N_CHAINS, N_ROUNDS = 5, 9
 THIN = 16  # scans between the draws that ranks are taken among
