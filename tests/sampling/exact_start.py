@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special, stats
 
-from numpygeons.explorers.base import Noise
+from numpygeons.explorers.base import Noise, Proposals
 from numpygeons.potential import make_evaluate
 
 THRESHOLD = 1e-6  # a test fails below it
@@ -101,6 +101,30 @@ class Funnel:
         return np.stack([x[:, 0] - 0.7 * beta, inner], axis=1)
 
 
+class Everything:
+    """The three above side by side: correlated, skewed, heavy-tailed, and a funnel."""
+
+    parts = (Normal(), SkewedAndHeavy(), Funnel())
+    dimension = 6
+    scale = tuple(s for part in parts for s in part.scale)
+    step = 0.6
+
+    def _cut(self, x):
+        return zip(self.parts, (x[..., 0:2], x[..., 2:4], x[..., 4:6]), strict=True)
+
+    def log_reference(self, x):
+        return sum(part.log_reference(own) for part, own in self._cut(x))
+
+    def log_ratio(self, x):
+        return sum(part.log_ratio(own) for part, own in self._cut(x))
+
+    def draw(self, rng, beta, n):
+        return np.concatenate([part.draw(rng, beta, n) for part in self.parts], axis=1)
+
+    def scores(self, x, beta):
+        return np.concatenate([part.scores(own, beta) for part, own in self._cut(x)], axis=1)
+
+
 class HalfExcluded:
     """A normal prior; the likelihood is `outside` (-inf or NaN) below 0, and tilts above it."""
 
@@ -160,8 +184,8 @@ def _program(explorer, target, n_scans, dtype):
         end, statistics = jax.lax.scan(scan, evaluate(x), noise)
         return end, statistics.mean(axis=0)
 
-    copies = jax.vmap(explore_copy, in_axes=(0, None, None, 0, 0, 0))
-    return jax.jit(copies, compiler_options={"xla_backend_optimization_level": 1})
+    copies = jax.vmap(explore_copy, in_axes=(0, 0, None, 0, 0, 0, 0))
+    return jax.jit(copies, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,30 +198,62 @@ class Explored:
     statistics: dict[str, np.ndarray] = field(default_factory=dict)  # per copy, mean over scans
 
 
-def explored(explorer, target, beta, tuning, *, dtype=np.float64, n_scans=3, n=N_COPIES, seed=1):
-    """Draws `n` copies from pi_beta and explores each `n_scans` times."""
-    rng = np.random.default_rng([seed, round(1000 * beta)])
+def proposals_from(tables, dimension, shape, dtype):
+    """What the core hands out for `shape` explorations, each a scan of its own."""
+    scans = range(1, 1 + int(np.prod(shape)))
+    parts = [np.zeros((*shape, 0, dimension)), np.zeros((*shape, 0, 2)), np.zeros((*shape, 0))]
+    for table in tables:
+        rows = [table.draw(seed=5, round=1, scan=scan, chain=0) for scan in scans]
+        for k, part in enumerate(zip(*rows, strict=True)):
+            stacked = np.stack(part)
+            parts[k] = np.concatenate([parts[k], stacked.reshape(*shape, *stacked.shape[1:])], 2)
+    x, logs, components = parts
+    return Proposals(x.astype(dtype), logs.astype(dtype), components.astype(np.int32))
+
+
+def explored(explorer, target, beta, tuning, **settings):
+    """Draws copies from pi_beta and explores each; `settings` as for `explored_at`."""
+    (copies,) = explored_at(explorer, target, (beta,), tuning, **settings)
+    return copies
+
+
+def explored_at(
+    explorer, target, betas, tuning, *, tables=(), dtype=np.float64, n_scans=3, n=N_COPIES, seed=1
+):
+    """For each beta, draws `n` copies from pi_beta and explores each `n_scans` times; all in one
+    program, so that a further beta costs no compilation. `tables` are the core's proposals."""
+    rng = np.random.default_rng([seed, round(1000 * sum(betas))])
     shape = explorer.noise(target.dimension)
     with jax.enable_x64(dtype == np.float64):
-        before = target.draw(rng, beta, n).astype(dtype)
+        before = np.concatenate([target.draw(rng, beta, n) for beta in betas]).astype(dtype)
+        of_copy = np.repeat(np.asarray(betas, dtype), n)
+        n *= len(betas)
         normals = rng.standard_normal((n, n_scans, shape.n_normals)).astype(dtype)
         uniforms = rng.uniform(size=(n, n_scans, shape.n_uniforms))
         uniforms = np.clip(uniforms, 2.0**-30, 1 - 2.0**-24).astype(dtype)
         words = 2 if shape.key else 0
+        proposals = proposals_from(tables, target.dimension, (n, n_scans), dtype)
         keys = rng.integers(2**32, size=(n, n_scans, words), dtype=np.uint32)
         tuning = jax.tree.map(
             lambda a: np.asarray(a, np.int32 if np.asarray(a).dtype.kind == "i" else dtype), tuning
         )
         end, statistics = _program(explorer, target, n_scans, np.dtype(dtype))(
-            before, np.asarray(beta, dtype), tuning, normals, uniforms, keys
+            before, of_copy, tuning, normals, uniforms, keys, proposals
         )
-        names = explorer.statistics
-        return Explored(
-            before=before.astype(float),
-            after=np.asarray(end.x, float),
-            state=jax.tree.map(np.asarray, end),
-            statistics=dict(zip(names, np.asarray(statistics, float).T, strict=True)),
+        everything = jax.tree.map(np.asarray, (before, end, statistics))
+    found = []
+    for i in range(len(betas)):
+        rows = slice(i * n // len(betas), (i + 1) * n // len(betas))
+        start, state, numbers = jax.tree.map(lambda a, rows=rows: a[rows], everything)
+        found.append(
+            Explored(
+                before=start.astype(float),
+                after=state.x.astype(float),
+                state=state,
+                statistics=dict(zip(explorer.statistics, numbers.astype(float).T, strict=True)),
+            )
         )
+    return found
 
 
 def _p_of_mean(sample):
@@ -227,4 +283,4 @@ def p_value(target, beta, copies):
 
     for start, end in zip(features(before), features(after), strict=True):
         p += [_p_of_mean(end), _p_of_mean(end - start)]
-    return min(1.0, len(p) * float(np.min(p)))
+    return min(1.0, len(p) * float(np.min(np.nan_to_num(p, nan=0.0))))

@@ -9,22 +9,18 @@ import pytest
 from exact_start import (
     THRESHOLD,
     BrokenGradient,
-    Funnel,
     HalfExcluded,
     Normal,
-    SkewedAndHeavy,
     explored,
     p_value,
 )
 from mutants import auto_mala_of, mutant
+from nets import EARLY_REJECTION, NO_CHECK
 from slow_explorers import Banana, auto_mala_step
 
 from numpygeons import (
     AsymmetricSelector,
     AutoMALA,
-    DiagonalPreconditioner,
-    IdentityPreconditioner,
-    MixDiagonalPreconditioner,
     SymmetricSelector,
 )
 from numpygeons.explorers import auto_step
@@ -32,21 +28,8 @@ from numpygeons.explorers.auto_step import AutoStepTuning
 from numpygeons.potential import make_evaluate
 
 SELECTORS = {"symmetric": SymmetricSelector(), "asymmetric": AsymmetricSelector()}
-PRECONDITIONERS = [
-    MixDiagonalPreconditioner(),
-    DiagonalPreconditioner(),
-    IdentityPreconditioner(),
-]
-TARGETS = [Normal(), SkewedAndHeavy(), Funnel()]
 BETA, SCALE = 0.7, np.array([0.8, 1.5])
 PASSED_IS_ACCEPTED = 1e-300  # a uniform
-# A backward search that starts to double after a forward search that stayed: a trap, since under
-# the asymmetric selector it may step back at once, and must pass.
-EARLY_REJECTION = (
-    "jnp.where(growing, e > search.forward, e <= search.forward)",
-    "jnp.where(growing, (e > search.forward) | (search.forward <= 0), e <= search.forward)",
-)
-NO_CHECK = ("passed=ends_backward & (found == search.forward)", "passed=ends_backward")
 
 
 class Case:
@@ -197,42 +180,6 @@ def test_a_mutant_of_the_search_differs_from_the_plain_form(case, old, new, harm
 
 def tuning_of(target):
     return AutoStepTuning(step_size=2 * target.step, scale=np.array(target.scale))
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("target", TARGETS, ids=lambda t: type(t).__name__)
-@pytest.mark.parametrize("preconditioner", PRECONDITIONERS, ids=lambda p: type(p).__name__)
-@pytest.mark.parametrize("kind", SELECTORS)
-def test_exploring_from_an_exact_start_keeps_the_density(kind, preconditioner, target, dtype):
-    explorer = AutoMALA(n_refresh=2, selector=SELECTORS[kind], preconditioner=preconditioner)
-    for beta in (0.1, 1.0):
-        copies = explored(explorer, target, beta, tuning_of(target), dtype=dtype)
-        assert 0.2 < copies.statistics["acceptance"].mean() < 0.99
-        assert copies.statistics["reversibility"].mean() < 0.99
-        assert p_value(target, beta, copies) > THRESHOLD
-
-
-@pytest.mark.parametrize("kind", SELECTORS)
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        NO_CHECK,
-        ("jnp.minimum(1, jnp.exp(search.difference)), 0)", "1.0, 0)"),
-        ("jnp.minimum(1, jnp.exp(search.difference)), 0)",
-         "jnp.minimum(1, jnp.exp(1.2 * search.difference)), 0)"),
-    ],
-    ids=["no check", "accepts whatever passes", "wrong difference"],
-)  # fmt: skip
-def test_a_mutant_does_not_keep_the_density(kind, old, new):
-    explorer = auto_mala_of(mutant(auto_step, old, new))(n_refresh=2, selector=SELECTORS[kind])
-    p = [p_value(t, 1.0, explored(explorer, t, 1.0, tuning_of(t))) for t in TARGETS]
-    assert len(p) * min(p) < THRESHOLD
-
-
-def test_the_early_rejection_does_not_keep_the_density():
-    explorer = auto_mala_of(mutant(auto_step, *EARLY_REJECTION))(selector=AsymmetricSelector())
-    p = [p_value(t, 1.0, explored(explorer, t, 1.0, tuning_of(t))) for t in TARGETS]
-    assert len(p) * min(p) < THRESHOLD
 
 
 @pytest.mark.parametrize("kind", SELECTORS)

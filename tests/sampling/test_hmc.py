@@ -6,25 +6,20 @@ import pytest
 from exact_start import (
     THRESHOLD,
     BrokenGradient,
-    Funnel,
     HalfExcluded,
     Normal,
-    SkewedAndHeavy,
     explored,
     p_value,
 )
-from mutants import mutant
 from slow_explorers import Banana, joint
 from slow_explorers import leapfrog as slow_leapfrog
 
 from numpygeons import HMC
 from numpygeons.drivers.exploration import make_explore
-from numpygeons.explorers import hmc
 from numpygeons.explorers.base import Noise, Start
 from numpygeons.explorers.hmc_tuning import HMCTuning
 from numpygeons.potential import make_evaluate
 
-TARGETS = [Normal(), SkewedAndHeavy(), Funnel()]
 ACCEPT_ALL = 1e-300  # a uniform
 BETA = 0.7
 
@@ -106,44 +101,6 @@ def test_a_trajectory_is_accepted_below_its_probability_and_leaves_the_state_unt
             anew = jax.jit(jax.vmap(make_evaluate(Banana(), with_gradients=True)))(state.x)
         for kept, fresh in zip(state, anew, strict=True):
             np.testing.assert_allclose(kept, fresh, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("beta", [0.1, 1.0])
-@pytest.mark.parametrize("target", TARGETS, ids=lambda t: type(t).__name__)
-def test_exploring_from_an_exact_start_keeps_the_density(target, beta, dtype):
-    copies = explored(HMC(n_components=0), target, beta, tuning_of(target), dtype=dtype)
-    acceptance = copies.statistics["acceptance"].mean()
-    assert 0.3 < acceptance < 0.995, "the accept step has too little to do to be tested"
-    assert p_value(target, beta, copies) > THRESHOLD
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("jnp.log(u_accept) < difference", "jnp.isfinite(difference)"),
-        ("log_density(end, beta) - log", "log_density(end, 1.1 * beta) - log"),
-        ("- jnp.sum(p * p))", "- 0.8 * jnp.sum(p * p))"),
-        ("Walk(first, first, noise.normals,", "Walk(first, first, 1.1 * noise.normals,"),
-        ("p = walk.p + 0.5 * step", "p = walk.p + 0.0 * step"),
-        ("i == n_independent, 0.5, 1.0", "i == n_independent, 1.0, 1.0"),
-    ],
-    ids=[
-        "accepts always",
-        "beta of the end",
-        "kinetic energy",
-        "momentum",
-        "no last half step",
-        "no first half step",
-    ],
-)
-def test_a_mutant_does_not_keep_the_density(old, new):
-    assert_not_kept(mutant(hmc, old, new).HMC(n_components=0))
-
-
-def assert_not_kept(explorer):
-    p = [p_value(t, 1.0, explored(explorer, t, 1.0, tuning_of(t))) for t in TARGETS]
-    assert len(p) * min(p) < THRESHOLD
 
 
 @pytest.mark.parametrize("outside", [-np.inf, np.nan], ids=["zero", "not a number"])

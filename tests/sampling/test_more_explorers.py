@@ -1,8 +1,9 @@
-"""The other searched-step explorers, and the combinations, keep each density."""
+"""The other searched-step explorers, and the combinations: costs, reports, drivers."""
 
 import numpy as np
 import pytest
-from exact_start import THRESHOLD, Funnel, Normal, SkewedAndHeavy, explored, p_value
+from exact_start import Normal, explored
+from nets import tuning_of
 
 from numpygeons import (
     HMC,
@@ -27,31 +28,6 @@ EXPLORERS = {
     "Compose": Compose(HMC(n_components=0), AutoRWMH(n_refresh=1), SliceSampler()),
     "Mix": Mix(HMC(n_components=0), AutoMALA(n_refresh=1), SliceSampler()),
 }
-
-
-def tuning_of(explorer, target):
-    """One row of the tuning, with the target's own scale and step."""
-    start = Start(betas=np.ones(1), centre=np.zeros(2), scale=np.array(target.scale))
-    if isinstance(explorer, Compose | Mix):
-        return tuple(tuning_of(part, target) for part in explorer.explorers)
-    row = type(tuning := explorer.start(start))(*(field[0] for field in tuning))
-    return row._replace(step_size=target.step) if hasattr(row, "step_size") else row
-
-
-@pytest.mark.parametrize(
-    ("target", "dtype"),
-    [(Normal(), np.float64), (SkewedAndHeavy(), np.float64), (Funnel(), np.float32)],
-    ids=["Normal", "SkewedAndHeavy", "Funnel"],
-)
-@pytest.mark.parametrize("name", EXPLORERS)
-def test_exploring_from_an_exact_start_keeps_the_density(name, target, dtype):
-    explorer = EXPLORERS[name]
-    for beta in (0.1, 1.0):
-        tuning = tuning_of(explorer, target)
-        copies = explored(explorer, target, beta, tuning, dtype=dtype, n=10_000)
-        assert 0.1 < copies.statistics["acceptance"].mean() <= 1
-        assert np.mean(np.any(copies.after != copies.before, axis=1)) > 0.5
-        assert p_value(target, beta, copies) > THRESHOLD
 
 
 def test_a_fixed_step_costs_one_gradient():

@@ -20,8 +20,8 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 from mutants import auto_mala_of, mutant
+from nets import EARLY_REJECTION
 from scipy import stats
-from test_auto_mala import EARLY_REJECTION
 
 from numpygeons import (
     HMC,
