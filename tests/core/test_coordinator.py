@@ -47,7 +47,7 @@ class Exploration:
         self.scans, self.chains, self.noise = [], [], []
         self.x, self.log_reference, self.v, self.statistics = [], [], [], []
 
-    def __call__(self, scan, chains, normals, uniforms, keys):
+    def __call__(self, scan, chains, normals, uniforms, keys, *proposals):
         self.scans.append(scan)
         self.chains.append(chains.copy())
         self.noise.append((normals.copy(), uniforms.copy()))
@@ -135,8 +135,8 @@ def test_replicas_that_always_swap_make_the_round_trips_of_the_closed_form(n_cha
 def test_replicas_that_never_swap_stay():
     coordinator, explore = make(4), Exploration(4)
 
-    def hostile(scan, chains, normals, uniforms, keys):
-        x, log_reference, _, statistics = explore(scan, chains, normals, uniforms, keys)
+    def hostile(scan, chains, normals, uniforms, keys, *proposals):
+        x, log_reference, _, statistics = explore(scan, chains, normals, uniforms, keys, *proposals)
         return x, log_reference, 1e6 * chains, statistics
 
     begin(coordinator, 4, n_scans=32)
@@ -215,12 +215,12 @@ class Bad(Exploration):
         super().__init__(4)
         self.bad = what, value, chain, scan
 
-    def __call__(self, scan, chains, normals, uniforms, keys):
+    def __call__(self, scan, chains, normals, uniforms, keys, *proposals):
         what, value, chain, bad_scan = self.bad
         result = dict(
             zip(
                 ("x", "log_reference", "v", "statistics"),
-                super().__call__(scan, chains, normals, uniforms, keys),
+                super().__call__(scan, chains, normals, uniforms, keys, *proposals),
                 strict=True,
             )
         )

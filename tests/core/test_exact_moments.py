@@ -28,7 +28,7 @@ def moments(x, centre=0.0, scale=1.0, dtype=np.float64):
         most_draws=n_scans,
     )
 
-    def explore(scan, chains, normals, uniforms, keys):
+    def explore(scan, chains, *noise):
         return x[scan], np.zeros(n, dtype), 1e9 * chains.astype(dtype), np.zeros((n, 0), dtype)
 
     run = coordinator.run_scans_f64 if dtype == np.float64 else coordinator.run_scans_f32
@@ -79,7 +79,7 @@ def test_it_does_not_matter_which_replica_visits(x):
             most_draws=n_scans,
         )
 
-        def explore(scan, chains, normals, uniforms, keys):
+        def explore(scan, chains, *noise):
             return by_chain[scan][chains], np.zeros(n), v[scan][chains], np.zeros((n, 0))
 
         coordinator.run_scans_f64(n_scans, explore)
