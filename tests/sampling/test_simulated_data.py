@@ -127,6 +127,9 @@ class Given:
         y = np.zeros((N_REPEATS, N_GROUPS)) if self.y is None else self.y
         return self.hmc.start(start), np.tile(y, (len(start.betas), 1, 1))
 
+    def proposals(self, tuning):
+        return self.hmc.proposals(tuning[0])
+
     def adapt(self, tuning, outcome):
         return self.hmc.adapt(tuning[0], outcome), tuning[1]
 
