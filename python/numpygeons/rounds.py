@@ -36,6 +36,7 @@ from numpygeons.starting_points import robust_location_and_scale, starting_point
 from numpygeons.traces import Traces
 
 Purpose = _core.random.Purpose
+READ_DRAWS = ("traces", "online")  # recorders that look at the target's states
 ENOUGH_VISITS = 8  # scans from which on the moments of a round are worth using
 Progress = Callable[[int, int, int], None]  # round, scans done, scans in the round
 
@@ -91,6 +92,7 @@ class Rounds:
             hands_out_keys=noise.key,
             n_proposals=noise.n_proposals,
             n_snapshots=explorer.n_snapshots(n, path.dimension),
+            records_draws=any(name in settings.record for name in READ_DRAWS),
         )
         pilot = self._reference.batch(Purpose.initial_state, 0).states
         replicas = starting_points(path, evaluate, self._reference, pilot, n)

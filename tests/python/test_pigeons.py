@@ -9,6 +9,7 @@ import pytest
 
 import numpygeons
 from numpygeons import HMC, AsymmetricSelector, AutoMALA, NumPyroPath, pigeons
+from numpygeons.traces import Traces
 from small_models import coin, eight_schools, normal
 
 
@@ -225,3 +226,16 @@ def test_recorders_keep_what_was_asked_for():
         kept.index_process  # noqa: B018
     with pytest.raises(RuntimeError, match="online"):
         run(normal).mean()
+
+
+@pytest.mark.parametrize(
+    ("record", "kept"), [(["timing"], 0), (["traces"], 14), (["online", "timing"], 14)]
+)
+def test_states_are_collected_only_for_recorders_that_look_at_them(record, kept, monkeypatch):
+    numbers = []
+    append = Traces.append
+    monkeypatch.setattr(
+        Traces, "append", lambda self, x, lp: (numbers.append(len(lp)), append(self, x, lp))[1]
+    )
+    pigeons(coin, n_chains=3, n_rounds=3, record=record, show_report=False)
+    assert sum(numbers) == kept

@@ -51,6 +51,7 @@ MISSED = 0.4  # probability that no independence step of a scan is accepted, if 
 UNKNOWN_RATE = 0.05  # acceptance of independence steps of a chain that has taken none
 HOPELESS = 0.01  # acceptance of independence steps below which one is enough, to see it rise
 HELPFUL = 0.1  # acceptance from which the trajectory may be short
+DOUBTFUL = 2  # independence steps at most in many dimensions, where they do not help
 SHORT_TRAJECTORY = 2  # leapfrog steps at most, where independence steps help
 MIXED_TRAJECTORY = 16  # and where they do not: 8 was too short for a funnel, 32 gained nothing
 
@@ -209,6 +210,7 @@ def _regions(
     helps = outcome.new_betas > 0
     if dimension > ALWAYS_MIXED_DIMENSIONS:
         helps &= has_modes_apart(mixture)
+        wanted = np.where(rate < HELPFUL, np.minimum(wanted, DOUBTFUL), wanted)
     wanted = np.where(helps, np.clip(wanted, 1, settings.max_independent), 0)
     return Regions(
         n_independent=wanted.astype(np.int32),

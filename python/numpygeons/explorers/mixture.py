@@ -22,7 +22,7 @@ N_POINTS = 512  # states that a mixture is fitted to
 N_STEPS = 20  # of expectation maximisation
 LEAST_SIZE = 300  # Kish size of the weights of the states, below which they are flattened
 ABSENT = -1e9  # log weight of a component that is not there
-VALLEY = np.exp(-6.0)  # of the density between two modes; that of two normals 7 deviations apart
+VALLEY = np.exp(-4.0)  # of the density between two modes; that of two normals 6 deviations apart
 LEAST_MODE = 0.01  # weight of a mode that counts
 N_STOPS = 9  # places between two means where the density is looked at
 
