@@ -273,14 +273,12 @@ void bind_coordinator(py::module_& module) {
                        std::size_t n_normals, std::size_t n_uniforms, std::size_t n_statistics,
                        bool hands_out_keys, std::size_t n_proposals, std::size_t n_snapshots,
                        bool records_draws, bool records_moments) {
-             return std::make_unique<Coordinator>(
-                 CoordinatorSettings{seed, n_chains, dimension, n_normals, n_uniforms, n_statistics,
-                                     hands_out_keys, n_proposals, n_snapshots, records_draws,
-                                     records_moments});
+             return std::make_unique<Coordinator>(CoordinatorSettings{
+                 seed, n_chains, dimension, n_normals, n_uniforms, n_statistics, hands_out_keys,
+                 n_proposals, n_snapshots, records_draws, records_moments});
            }),
            py::kw_only(), "seed"_a, "n_chains"_a, "dimension"_a, "n_normals"_a, "n_uniforms"_a,
-           "n_statistics"_a, "hands_out_keys"_a = false, "n_proposals"_a = 0,
-           "n_snapshots"_a = 0,
+           "n_statistics"_a, "hands_out_keys"_a = false, "n_proposals"_a = 0, "n_snapshots"_a = 0,
            "records_draws"_a = true, "records_moments"_a = true)
       .def(
           "begin_round",

@@ -36,9 +36,9 @@ ffi::Error scan(ffi::Buffer<ffi::U32> handle, ffi::Buffer<type> x, ffi::Buffer<t
   auto& coordinator = *std::bit_cast<Coordinator*>(address);
   const Explored<Real> explored{as_span(x), as_span(log_reference), as_span(v),
                                 as_span(statistics)};
-  const NextScan<Real> next{as_span(*chains),        as_span(*normals),   as_span(*uniforms),
-                            as_span(*keys),          as_span(*proposals), as_span(*proposal_logs),
-                            as_span(*proposal_components)};
+  const NextScan<Real> next{
+      as_span(*chains),    as_span(*normals),       as_span(*uniforms),           as_span(*keys),
+      as_span(*proposals), as_span(*proposal_logs), as_span(*proposal_components)};
   go_on->typed_data()[0] = coordinator.scan(explored, next) ? 1 : 0;
   return ffi::Error::Success();
 }

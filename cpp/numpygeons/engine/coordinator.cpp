@@ -81,10 +81,10 @@ void Coordinator::set_proposals(std::vector<Proposals> tables) {
   std::size_t n = 0;
   for (const Proposals& table : tables) {
     if (table.n_chains() != settings_.n_chains || table.dimension() != settings_.dimension)
-      throw std::invalid_argument(
-          "proposals must be for " + std::to_string(settings_.n_chains) + " chains in dimension " +
-          std::to_string(settings_.dimension) + ": got " + std::to_string(table.n_chains()) +
-          " and " + std::to_string(table.dimension()));
+      throw std::invalid_argument("proposals must be for " + std::to_string(settings_.n_chains) +
+                                  " chains in dimension " + std::to_string(settings_.dimension) +
+                                  ": got " + std::to_string(table.n_chains()) + " and " +
+                                  std::to_string(table.dimension()));
     n += table.n_most();
   }
   if (n != settings_.n_proposals)

@@ -55,8 +55,8 @@ struct NextScan {
   std::span<Real> uniforms;        ///< (n_chains, n_uniforms)
   std::span<std::uint32_t> keys;   ///< (n_chains, 2), raw JAX keys; empty unless asked for
   /// Draws of the chain's mixtures (proposals.hpp): those of each table in turn.
-  std::span<Real> proposals;             ///< (n_chains, n_proposals, dimension)
-  std::span<Real> proposal_logs;         ///< (n_chains, n_proposals, 2)
+  std::span<Real> proposals;                    ///< (n_chains, n_proposals, dimension)
+  std::span<Real> proposal_logs;                ///< (n_chains, n_proposals, 2)
   std::span<std::int32_t> proposal_components;  ///< (n_chains, n_proposals)
 };
 

@@ -139,7 +139,8 @@ double Proposals::log_parts(std::size_t chain, const double* x, Scratch& scratch
   double highest = parts[0];
   for (std::size_t k = 1; k < n_components_; ++k) highest = std::max(highest, parts[k]);
   exponentials(parts, highest, n_blocks_, scratch.cumulative.data());
-  for (std::size_t k = 1; k < n_components_; ++k) scratch.cumulative[k] += scratch.cumulative[k - 1];
+  for (std::size_t k = 1; k < n_components_; ++k)
+    scratch.cumulative[k] += scratch.cumulative[k - 1];
   return highest + portable_log(scratch.cumulative[n_components_ - 1]);
 }
 

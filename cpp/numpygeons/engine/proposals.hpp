@@ -13,11 +13,11 @@ namespace numpygeons {
 /// One mixture per chain, and how many proposals each chain wants in a scan.
 struct ProposalTable {
   std::size_t n_chains{}, n_components{}, dimension{};
-  std::size_t n_most{};               ///< proposals of a chain in a scan, at most
-  std::span<const double> log_weights;  ///< (n_chains, n_components); they need no norm
-  std::span<const double> means;        ///< (n_chains, n_components, dimension)
-  std::span<const double> factors;      ///< (n_chains, n_components, dimension, dimension): lower
-                                        ///< triangular, covariance = factor factor'
+  std::size_t n_most{};                  ///< proposals of a chain in a scan, at most
+  std::span<const double> log_weights;   ///< (n_chains, n_components); they need no norm
+  std::span<const double> means;         ///< (n_chains, n_components, dimension)
+  std::span<const double> factors;       ///< (n_chains, n_components, dimension, dimension): lower
+                                         ///< triangular, covariance = factor factor'
   std::span<const std::int32_t> counts;  ///< (n_chains,), each in [0, n_most]
 };
 
