@@ -24,9 +24,11 @@ from typing import Any
 
 import efficiency_problems
 import numpy as np
-from efficiency_methods import METHODS, Run
+from efficiency_methods import METHODS
 from efficiency_problems import TITLES, Problem
+from efficiency_runs import Run
 
+FEW_FAMILIES = 20
 MARK = "RESULT "  # before each line of results, among what packages print
 COLUMNS = (
     "problem",
@@ -71,12 +73,16 @@ def genealogical_ess(values: np.ndarray, families: np.ndarray) -> float:
     """ESS of equally weighted particles, from the variance of their mean between families.
 
     The sum over families of squared sums, divided by the square of the number of particles,
-    estimates that variance (Chan and Lai 2013; Lee and Whiteley 2018, eq. 9); as in the bulk ESS
-    of series, values are replaced by the normal scores of their ranks.
+    estimates that variance (Chan and Lai 2013; Lee and Whiteley 2018); as in the bulk ESS of
+    series, values are replaced by the normal scores of their ranks. Where hardly a family is
+    left that says nothing, and the result is their effective number.
     """
     from scipy import stats
 
     n = len(values)
+    n_effective = n**2 / np.sum(np.bincount(families, minlength=n) ** 2.0)
+    if n_effective < FEW_FAMILIES:
+        return float(n_effective)
     scores = stats.norm.ppf((stats.rankdata(values) - 0.375) / (n + 0.25))
     sums = np.bincount(families, weights=scores - scores.mean(), minlength=n)
     return float(n**2 * scores.var() / np.sum(sums**2))
