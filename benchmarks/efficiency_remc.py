@@ -10,10 +10,9 @@ from efficiency_runs import Run, Runner, constrained
 def remc(problem: Problem) -> Runner:
     """TFP: ReplicaExchangeMC over HMC of 5 leapfrog steps, even and odd swaps in turn.
 
-    It gets as many replicas as our chains, at least 8, and makes as many draws as our last round, at
-    least 32768.
-    Tempered is the likelihood, down to beta = 0, the prior. Between lies a geometric ladder; its
-    last rung is where the log likelihood of the middle half of prior draws spreads by one. A
+    It gets as many replicas as our chains, at least 8; as many draws as our last round, at least
+    32768. Tempered is the likelihood, down to beta = 0, the prior. Between is a geometric ladder;
+    its last rung is where the log likelihood of the middle half of prior draws spreads by one. A
     burn-in of a quarter of the draws, in 12 windows, leads each replica's step to an acceptance
     of 0.8. (A scale for each coordinate, from the burn-in, made mRNA worse and helped nowhere
     much.) log Z by Bennett's ratio of each neighbouring pair, from the draws' log likelihoods.
