@@ -146,12 +146,20 @@ def run_apart(
     if importlib.util.find_spec(package.module) is None:
         return [], f"not installed (pip install {package.package})"
     command = [sys.executable, __file__, "--worker", problem, method, str(n_seeds)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    with tempfile.TemporaryDirectory() as folder:
+    environment = dict(os.environ)
+    for name in ("PYTHONPATH", "NUMPYGEONS_REFERENCE"):  # may be relative to this folder
+        if name in environment:
+            parts = environment[name].split(os.pathsep)
+            environment[name] = os.pathsep.join(os.path.abspath(part) for part in parts)
+    with tempfile.TemporaryDirectory() as folder:  # some packages leave a log where they run
         out, err = Path(folder) / "out", Path(folder) / "err"
         with out.open("w") as stdout, err.open("w") as stderr:
             process = subprocess.Popen(
-                [*command, str(time.time())], stdout=stdout, stderr=stderr, env=environment
+                [*command, str(time.time())],
+                stdout=stdout,
+                stderr=stderr,
+                env=environment,
+                cwd=folder,
             )
             try:
                 trouble = None
