@@ -49,7 +49,8 @@ def nuts(problem: Problem) -> Runner:
 
     A gradient: one leapfrog step, `num_steps` of each draw, those of the warm-up included in the
     sum over the whole run. Chains run in lock step make more, whose results are thrown away;
-    these are not counted. No evidence.
+    these are not counted. Both phases are put under `jit`: by itself the package compiles anew
+    for each seed. No evidence.
     """
     import jax
     from numpyro.infer import MCMC, NUTS
@@ -62,22 +63,30 @@ def nuts(problem: Problem) -> Runner:
         chain_method="vectorized",
         progress_bar=False,
     )
-    fields = ("num_steps",)
+    options = {"extra_fields": ("num_steps",)}
+
+    @jax.jit
+    def warmed_up(key):
+        mcmc.warmup(key, *problem.model_args, collect_warmup=True, **options)
+        return mcmc.post_warmup_state, mcmc.get_extra_fields()["num_steps"]
+
+    @jax.jit
+    def sampled(state):
+        mcmc.post_warmup_state = state
+        mcmc.run(state.rng_key, *problem.model_args, **options)
+        return mcmc.get_samples(group_by_chain=True), mcmc.get_extra_fields()["num_steps"]
 
     def run(seed: int) -> Run:
-        key = jax.random.PRNGKey(seed)
-        mcmc.warmup(key, *problem.model_args, extra_fields=fields, collect_warmup=True)
-        tuning = int(np.sum(mcmc.get_extra_fields()["num_steps"]))
+        state, n_tuning = jax.block_until_ready(warmed_up(jax.random.PRNGKey(seed)))
         start = time.perf_counter()
-        mcmc.run(mcmc.post_warmup_state.rng_key, *problem.model_args, extra_fields=fields)
-        samples = {k: np.asarray(v) for k, v in mcmc.get_samples(group_by_chain=True).items()}
+        draws, n_sampling = sampled(state)
+        samples = {name: np.asarray(value) for name, value in draws.items()}
         seconds = time.perf_counter() - start
-        sampling = int(np.sum(mcmc.get_extra_fields()["num_steps"]))
         return Run(
             samples=samples,
-            n_gradients=tuning + sampling,
+            n_gradients=int(np.sum(n_tuning)) + int(np.sum(n_sampling)),
             sampling_seconds=seconds,
-            sampling_gradients=sampling,
+            sampling_gradients=int(np.sum(n_sampling)),
         )
 
     return run

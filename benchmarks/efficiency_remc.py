@@ -29,6 +29,7 @@ def remc(problem: Problem) -> Runner:
     n_draws = max(2**problem.n_rounds, 2**15)
     n_windows, n_window, n_leapfrog, n_replicas = 12, n_draws // 48, 5, max(8, problem.n_chains)
     path = as_path(NumPyroPath(problem.model, problem.model_args))
+    sites = constrained(path)
 
     def advance(key, betas, x, steps, n_steps):
         def inner(target_log_prob_fn):
@@ -76,7 +77,7 @@ def remc(problem: Problem) -> Runner:
         jax.block_until_ready(x)
         began = time.perf_counter()
         x, v, _ = advance(keys[-1], betas, x, steps, n_draws)
-        samples = constrained(path, x[:, 0])
+        samples = sites(x[:, 0])
         seconds = time.perf_counter() - began
         per_step = n_replicas * (n_leapfrog + 1)
         return Run(

@@ -26,9 +26,9 @@ class Run:
 Runner = Callable[[int], Run]
 
 
-def constrained(path: Any, x: Any) -> Samples:
-    """Rows of x in constrained space, one chain."""
+def constrained(path: Any) -> Callable[[Any], Samples]:
+    """Maps rows of x to constrained space, as one chain; compiled once."""
     import jax
 
     sites = jax.jit(jax.vmap(path.constrain))
-    return {name: np.asarray(value)[None] for name, value in sites(x).items()}
+    return lambda x: {name: np.asarray(value)[None] for name, value in sites(x).items()}

@@ -30,6 +30,7 @@ def smc(problem: Problem) -> Runner:
 
     n_particles = 4096
     path = as_path(NumPyroPath(problem.model, problem.model_args))
+    sites = constrained(path)
     walks = path.dimension <= 8
     n_moves, accepted = (50, 0.3) if walks else (5, 0.8)
     kept = 0.5
@@ -92,7 +93,7 @@ def smc(problem: Problem) -> Runner:
     def run(seed: int) -> Run:
         x, families, log_z, n_gradients = sample(jax.random.key(seed))
         return Run(
-            samples=constrained(path, x),
+            samples=sites(x),
             families=np.asarray(families),
             log_z=float(log_z),
             n_gradients=float(n_gradients),
