@@ -1,0 +1,64 @@
+"""Writes the problems of the efficiency table as models of jaxns: priors by quantiles."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from efficiency_problems import Problem, log_two_modes
+from jaxns.priors import Prior
+from tensorflow_probability.substrates import jax as tfp
+
+tfd = tfp.distributions
+
+
+def prior_model(problem: Problem) -> Callable[..., Any]:
+    """The model whose sites bear the same names and whose arguments are the problem's."""
+    return MODELS[problem.model.__name__]
+
+
+def _drawn(name: str, distribution: Any, *parameters: Any) -> Any:
+    """A site, in the double precision that jaxns asks for."""
+    wide = (jnp.asarray(parameter, jnp.float64) for parameter in parameters)
+    return Prior(distribution(*wide), name=name).realise()
+
+
+def _log_normal(y: Any, mean: Any, sd: Any) -> Any:
+    y, sd = jnp.asarray(y, mean.dtype), jnp.asarray(sd, mean.dtype)
+    return jnp.sum(tfd.Normal(mean, sd).log_prob(y))
+
+
+def _eight_schools(effects: Any, errors: Any) -> Any:
+    mu = _drawn("mu", tfd.Normal, 0, 5)
+    tau = _drawn("tau", tfd.HalfCauchy, 0, 5)
+    theta = _drawn("theta", tfd.Normal, jnp.full(8, mu), tau)
+    return _log_normal(effects, theta, errors)
+
+
+def _coin(n: int, y: int) -> Any:
+    p = _drawn("p1", tfd.Uniform, 0, 1) * _drawn("p2", tfd.Uniform, 0, 1)
+    return tfd.Binomial(jnp.asarray(n, p.dtype), probs=p).log_prob(jnp.asarray(y, p.dtype))
+
+
+def _mrna(t: Any, y: Any) -> Any:
+    from mrna import curve
+
+    ends = {"lt0": (-2, 1), "lkm0": (-5, 5), "lbeta": (-5, 5), "ldelta": (-5, 5)}
+    rates = {name: _drawn(name, tfd.Uniform, *pair) for name, pair in ends.items()}
+    return _log_normal(y, curve(t, **rates), 10.0 ** _drawn("lsigma", tfd.Uniform, -2, 2))
+
+
+def _two_modes() -> Any:
+    return log_two_modes(_drawn("x", tfd.Normal, jnp.zeros(10), 10))
+
+
+def _normal_50(y: Any) -> Any:
+    return _log_normal(y, _drawn("x", tfd.Normal, jnp.zeros(50), 2), 1)
+
+
+MODELS = {
+    "eight_schools": _eight_schools,
+    "coin": _coin,
+    "mrna": _mrna,
+    "two_modes": _two_modes,
+    "normal_50": _normal_50,
+}
