@@ -39,21 +39,6 @@ def gradient(state: State, beta: Array) -> Array:
     return state.grad_reference + beta * state.grad_v
 
 
-def pack(state: State) -> Array:
-    """A state as one vector, so that choosing between two states is one operation of a compiled
-    program instead of five; shape (3 dimension + 2,)."""
-    numbers = jnp.stack([state.log_reference, state.v])
-    return jnp.concatenate([state.x, numbers, state.grad_reference, state.grad_v])
-
-
-def unpack(vector: Array) -> State:
-    """The state that `pack` was given, which must have gradients."""
-    d = len(vector) // 3
-    return State(
-        vector[:d], vector[d], vector[d + 1], vector[d + 2 : 2 * d + 2], vector[2 * d + 2 :]
-    )
-
-
 def make_evaluate(path: Path, *, with_gradients: bool) -> Evaluate:
     """The function x -> State of a path.
 

@@ -74,7 +74,7 @@ def test_trajectories_grow_where_v_is_slow_and_the_report_says_how_long_they_are
     fixed = HMC(integration_time=np.pi / 4, n_components=0)
     pt, short = (
         pigeons(normal_20, n_chains=8, n_rounds=10, explorer=explorer, show_report=False)
-        for explorer in (HMC(n_components=0), fixed)
+        for explorer in (HMC(n_components=0, integration_time="auto"), fixed)
     )
     auto, quarter = (run.rounds[-1].chosen["leapfrog steps"][1:] for run in (pt, short))
     assert np.mean(auto) > np.mean(quarter)

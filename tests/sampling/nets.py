@@ -133,14 +133,14 @@ HMC_MUTANTS = {
     "accepts always": ("jnp.log(u_accept) < difference", "jnp.isfinite(difference)"),
     "beta of the end": ("log_density(end, beta) - log", "log_density(end, 1.1 * beta) - log"),
     "kinetic energy": ("- jnp.sum(p * p))", "- 0.8 * jnp.sum(p * p))"),
-    "momentum": ("Walk(first, first, noise.normals,", "Walk(first, first, 1.1 * noise.normals,"),
+    "momentum": ("Walk(state, state, noise.normals,", "Walk(state, state, 1.1 * noise.normals,"),
     "no last half step": ("p = walk.p + 0.5 * step", "p = walk.p + 0.0 * step"),
     "no first half step": ("i == n_independent, 0.5, 1.0", "i == n_independent, 1.0, 1.0"),
 }
 MIXTURE_MUTANTS = {
     "no ratio of proposals": ("                - proposals.logs[j, 0]\n", ""),
     "ratio to the start": ("+ of_last(walk.last, start[0], proposals.logs[:, 0])", "+ start[0]"),
-    "ratio of densities to the start": ("- log_density(unpack(walk.here), beta)",
+    "ratio of densities to the start": ("- log_density(walk.here, beta)",
                                         "- log_density(state, beta)"),
     "ratio of regions upside down": ("log_total(parts)) - of_last(",
                                      "log_total(parts)) + of_last("),

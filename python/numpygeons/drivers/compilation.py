@@ -18,8 +18,7 @@ from typing import Any
 import jax
 from jax.experimental.xla_metadata import set_xla_metadata
 
-from numpygeons.arrays import Array
-from numpygeons.drivers.dead_code import without_dead_code
+from numpygeons.drivers.dead_code import pruned
 
 logger = logging.getLogger(__name__)
 
@@ -86,16 +85,20 @@ def fits_one_function(function: Callable[..., Any], *arguments: Any) -> bool:
 def as_one_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, marked to be compiled as a single machine function inside a larger program.
 
-    It is pruned, because XLA does not look into it, and ends the process over an operand that is
-    never read.
+    It is traced before the mark is set, which would forbid XLA to inline the calls in it too, and
+    pruned, because XLA does not look into it, and ends the process over an operand never read.
     """
-    inner = jax.jit(function, inline=False)
 
-    def call(*arguments: Array) -> Any:
+    def call(*arguments: Any) -> Any:
+        code = pruned(function, *arguments)
+        leaves = zip(jax.tree.leaves(arguments), code.reads, strict=True)
+        operands = [leaf for leaf, is_read in leaves if is_read]
+        inner = jax.jit(code.call, inline=False)
         with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
-            return inner(*arguments)
+            results = inner(*operands)
+        return jax.tree.unflatten(code.result, results)
 
-    return without_dead_code(call)
+    return call
 
 
 def compile_with(lowered: Any, options: dict[str, Any]) -> Callable[..., Any]:

@@ -7,23 +7,27 @@ Where XLA then builds different code around what is left over, last bits differ.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters.partial_eval import dce_jaxpr
 
+from numpygeons.arrays import Array
 
-def without_dead_code(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, which is traced and pruned in every call: for use inside `jax.jit`."""
 
-    def pruned(*arguments: Any) -> Any:
-        traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        n_results = len(traced.jaxpr.outvars)
-        jaxpr, _ = dce_jaxpr(traced.jaxpr, [True] * n_results, instantiate=True)
-        # From JAX 0.12 on a jaxpr holds its constants itself.
-        closed = jaxpr if hasattr(jaxpr, "consts") else ClosedJaxpr(jaxpr, traced.consts)
-        results = jaxpr_as_fun(closed)(*jax.tree.leaves(arguments))
-        return jax.tree.unflatten(jax.tree.structure(shapes), results)
+class Pruned(NamedTuple):
+    """A traced function without its dead code."""
 
-    return pruned
+    call: Callable[..., list[Array]]  # of the leaves that it reads, to the leaves of its result
+    reads: list[bool]  # whether it reads each leaf of its arguments
+    result: Any  # structure of its result
+
+
+def pruned(function: Callable[..., Any], *arguments: Any) -> Pruned:
+    """Traces `function` for these arguments, and prunes it."""
+    traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+    jaxpr, reads = dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
+    # From JAX 0.12 on a jaxpr holds its constants itself.
+    closed = jaxpr if hasattr(jaxpr, "consts") else ClosedJaxpr(jaxpr, traced.consts)
+    return Pruned(jaxpr_as_fun(closed), reads, jax.tree.structure(shapes))

@@ -15,6 +15,7 @@ state (the region is an auxiliary variable, and drawing it a Gibbs step).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, cast
 
@@ -26,7 +27,9 @@ from numpygeons import _core
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import Noise, NoiseShape, Proposals, RoundOutcome, Start
 from numpygeons.explorers.hmc_tuning import (
+    FIRST_TIME,
     HMCTuning,
+    Regions,
     adapted,
     first_tuning,
     is_mixed,
@@ -39,14 +42,14 @@ from numpygeons.explorers.preconditioners import (
     scaled,
     scaled_gradient,
 )
-from numpygeons.potential import Evaluate, State, gradient, log_density, pack, unpack
+from numpygeons.potential import Evaluate, State, gradient, log_density
 
 
 class Walk(NamedTuple):
-    """Where one exploration stands; states are packed."""
+    """Where one exploration stands."""
 
-    here: Array  # the last accepted state
-    moving: Array  # the end of the trajectory so far
+    here: State  # the last accepted state
+    moving: State  # the end of the trajectory so far
     p: Array  # its momentum, shape (dimension,), half a step behind
     last: Array  # number of the last accepted proposal, -1 before
     independent: Array  # sum of the acceptance probabilities of independence steps
@@ -61,10 +64,12 @@ class HMC:
     ----------
     acceptance : float in (0, 1)
         Mean acceptance probability that the step size is tuned to.
-    integration_time : "auto" or float > 0
-        Length of a trajectory in units of the scale; pi/2 is a quarter of a normal's period.
-        "auto" chooses it per chain and round from the measured autocorrelation of V, at most
-        pi/2 (`numpygeons.explorers.effort`).
+    integration_time : float > 0 or "auto"
+        Length of a trajectory in units of the scale, pi/4 by default; pi/2 is a quarter of a
+        normal's period. "auto" chooses between the two per chain and round, from the measured
+        autocorrelation of V (`numpygeons.explorers.effort`): faster where one scale fits all
+        places, slower in the neck of a funnel, where a step that is too long for the place fails
+        the surer the more of them there are.
     max_length : int > 0
         Most leapfrog steps of a trajectory.
     jitter : float in [0, 1)
@@ -88,7 +93,7 @@ class HMC:
     """
 
     acceptance: float = 0.8
-    integration_time: float | Literal["auto"] = "auto"
+    integration_time: float | Literal["auto"] = FIRST_TIME
     max_length: int = 64
     jitter: float = 0.2
     n_components: int = 8
@@ -148,115 +153,123 @@ class HMC:
     def explore(
         self, evaluate: Evaluate, state: State, beta: Array, tuning: HMCTuning, noise: Noise
     ) -> tuple[State, Array]:
-        """Independence steps, if the chain takes any, then a trajectory; one loop, so that the
-        model is compiled once."""
+        """A trajectory, after independence steps if the chain takes any. The two ways are compiled
+        apart: one program for both would make each slower."""
+
+        def way(mixed: bool) -> Callable[[], tuple[State, Array]]:
+            return lambda: self._walk(evaluate, state, beta, tuning, noise, mixed)
+
+        if tuning.regions is None:
+            return way(False)()
+        explored: tuple[State, Array] = jax.lax.cond(
+            jnp.asarray(tuning.regions.n_independent) > 0, way(True), way(False)
+        )
+        return explored
+
+    def _walk(
+        self,
+        evaluate: Evaluate,
+        state: State,
+        beta: Array,
+        tuning: HMCTuning,
+        noise: Noise,
+        mixed: bool,
+    ) -> tuple[State, Array]:
+        """One exploration; `mixed`: with independence steps and regions. One loop holds both kinds
+        of steps, so that the model is compiled once for it."""
         dtype = state.x.dtype
-        regions, proposals = tuning.regions, cast(Proposals, noise.proposals)
+        regions, proposals = cast(Regions, tuning.regions), cast(Proposals, noise.proposals)
+        mixture: Any = regions.mixture if mixed else None
         u_jitter, u_accept = noise.uniforms[:2]
-        jitter = 1 + self.jitter * (2 * u_jitter - 1)
+        size = regions.step_size if mixed else tuning.step_size
+        step = jnp.asarray(size * (1 + self.jitter * (2 * u_jitter - 1)), dtype)
         known = jnp.asarray(tuning.scale if tuning.factor is None else tuning.factor)
         scale = self.preconditioner.scale(known, noise.uniforms[2:4])
-        length = jnp.asarray(tuning.length)
         minus_one, zero = jnp.int32(-1), jnp.zeros((), dtype)
-        first = pack(state)
-
-        if regions is None:
-            step = jnp.asarray(tuning.step_size * jitter, dtype)
-            n_independent = jnp.int32(0)
-            start = zero, zero, minus_one
-        else:
-            n_independent = jnp.asarray(regions.n_independent)
-            mixed = n_independent > 0
-            mixture: Any = regions.mixture
-            step = jnp.where(mixed, regions.step_size, tuning.step_size) * jitter
-            step = jnp.asarray(step, dtype)
+        n_independent = jnp.asarray(regions.n_independent) if mixed else jnp.int32(0)
+        n_evaluations = n_independent + jnp.asarray(tuning.length)
+        start = zero, zero, minus_one
+        if mixed:
             log_u_independent = jnp.log(noise.uniforms[5:])
-            start = jax.lax.cond(
-                mixed,
-                lambda: region_of(mixture, state.x, noise.uniforms[4]),
-                lambda: (zero, zero, jnp.int32(0)),
-            )
-        n_evaluations = n_independent + length
+            start = region_of(mixture, state.x, noise.uniforms[4])
 
         def of_last(last: Array, own: Array, drawn: Array) -> Array:
             """What belongs to the last accepted proposal, or to the state before all of them."""
             return jnp.where(last < 0, own, drawn[jnp.maximum(last, 0)])
 
         def by_scale(walk: Walk, a: Array, transposed: bool) -> Array:
-            """The scale of the trajectory, a matrix in the region of a mixture, times `a`."""
-            own = scaled_gradient if transposed else scaled
-            if regions is None:
-                return own(scale, a)
-
-            def by_factor() -> Array:
-                factor = mixture.factors[of_last(walk.last, start[2], proposals.components)]
-                product: Array = a @ factor if transposed else factor @ a
-                return product
-
-            product: Array = jax.lax.cond(mixed, by_factor, lambda: own(scale, a))
-            return product
+            """The scale of the trajectory, that of its region where there are regions, times a."""
+            own = scale
+            if mixed:
+                own = mixture.factors[of_last(walk.last, start[2], proposals.components)]
+            return scaled_gradient(own, a) if transposed else scaled(own, a)
 
         def leap(i: Array, walk: Walk) -> tuple[Array, Array]:
             """Where a leapfrog step leads (Neal 2011, eq. 5.18-5.20). Half steps of the momentum
             that follow each other are taken as one."""
-            here = unpack(walk.moving)
+            here = walk.moving
             share = jnp.where(i == n_independent, 0.5, 1.0).astype(dtype)
             p = walk.p + share * step * by_scale(walk, gradient(here, beta), True)
             return here.x + step * by_scale(walk, p, False), p
 
         def turn(i: Array, walk: Walk) -> Walk:
             """One evaluation, of a proposal or at the end of a leapfrog step."""
-            if regions is None:
+            if not mixed:
                 x, p = leap(i, walk)
-                return walk._replace(moving=pack(evaluate(x)), p=p)
+                return walk._replace(moving=evaluate(x), p=p)
             independent = i < n_independent
             j = jnp.minimum(i, self.max_independent - 1)
             x, p = jax.lax.cond(
                 independent, lambda: (proposals.x[j], walk.p), lambda: leap(i, walk)
             )
             there = evaluate(x)
-            difference = (
-                log_density(there, beta)
-                - log_density(unpack(walk.here), beta)
-                + of_last(walk.last, start[0], proposals.logs[:, 0])
-                - proposals.logs[j, 0]
-            )
-            difference = jnp.where(jnp.isfinite(difference), difference, -jnp.inf)
-            accepted = independent & (log_u_independent[j] < difference)
-            probability = jnp.minimum(1, jnp.exp(difference))
-            new = pack(there)
-            return Walk(
-                here=jnp.where(accepted, new, walk.here),
-                moving=jnp.where(accepted | ~independent, new, walk.moving),
-                p=p,
-                last=jnp.where(accepted, i, walk.last),
-                independent=walk.independent + jnp.where(independent, probability, 0),
-            )
 
-        walk = Walk(first, first, noise.normals, minus_one, zero)
+            def decide() -> Walk:
+                difference = (
+                    log_density(there, beta)
+                    - log_density(walk.here, beta)
+                    + of_last(walk.last, start[0], proposals.logs[:, 0])
+                    - proposals.logs[j, 0]
+                )
+                difference = jnp.where(jnp.isfinite(difference), difference, -jnp.inf)
+                accepted = log_u_independent[j] < difference
+                here = _choose(accepted, there, walk.here)
+                return Walk(
+                    here=here,
+                    moving=here,
+                    p=p,
+                    last=jnp.where(accepted, i, walk.last),
+                    independent=walk.independent + jnp.minimum(1, jnp.exp(difference)),
+                )
+
+            walked: Walk = jax.lax.cond(
+                independent, decide, lambda: walk._replace(moving=there, p=p)
+            )
+            return walked
+
+        walk = Walk(state, state, noise.normals, minus_one, zero)
         walk = jax.lax.fori_loop(0, n_evaluations, turn, walk)
 
-        here, end = unpack(walk.here), unpack(walk.moving)
+        here, end = walk.here, walk.moving
         p = walk.p + 0.5 * step * by_scale(walk, gradient(end, beta), True)
         kinetic = 0.5 * (jnp.sum(noise.normals * noise.normals) - jnp.sum(p * p))
         difference = log_density(end, beta) - log_density(here, beta) + kinetic
-        if regions is not None:
-
-            def change_of_share() -> Array:
-                parts = log_parts(mixture, end.x)
-                region = of_last(walk.last, start[2], proposals.components)
-                change: Array = (parts[region] - log_total(parts)) - of_last(
-                    walk.last, start[1], proposals.logs[:, 1]
-                )
-                return change
-
-            difference += jax.lax.cond(mixed, change_of_share, lambda: zero)
+        if mixed:
+            parts = log_parts(mixture, end.x)
+            region = of_last(walk.last, start[2], proposals.components)
+            difference += (parts[region] - log_total(parts)) - of_last(
+                walk.last, start[1], proposals.logs[:, 1]
+            )
         difference = jnp.where(jnp.isfinite(difference), difference, -jnp.inf)
         accepted = jnp.log(u_accept) < difference
-        new = unpack(jnp.where(accepted, walk.moving, walk.here))
+        new = _choose(accepted, end, here)
         probability = jnp.minimum(1, jnp.exp(difference))
         independent = walk.independent / jnp.maximum(n_independent, 1).astype(dtype)
         return new, jnp.stack([probability, n_evaluations.astype(dtype), independent])
 
     def adapt(self, tuning: HMCTuning, outcome: RoundOutcome) -> HMCTuning:
         return adapted(self, tuning, outcome)
+
+
+def _choose(condition: Array, a: State, b: State) -> State:
+    return State(*(jnp.where(condition, x, y) for x, y in zip(a, b, strict=True)))

@@ -2,13 +2,14 @@
 
 Everything is per chain, from the statistics of the finished round, and moves with beta to the next
 schedule. The step follows the acceptance; the scale the visits to neighbouring chains; the
-integration time the autocorrelation of V (`numpygeons.explorers.effort`).
+integration time, if it is asked to, the autocorrelation of V (`numpygeons.explorers.effort`).
 
 A chain takes independence steps in few dimensions always, and in more where its mixture has modes
 apart, which trajectories do not cross. Their number follows their acceptance: as many as make one
-of them succeed more often than not. Where they help, the trajectory is short: it has only to move
-within its region, and a long one would leave it and be refused. Where they hardly help, before the
-replicas have spread, trajectories are longer.
+of them succeed more often than not. Where they help, in few dimensions, the trajectory is short: it
+has only to move within its region, and a long one would leave it and be refused. Elsewhere, and
+before the replicas have spread, trajectories are longer: what no component covers, such as the tail
+of a funnel, they alone can reach.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ UNKNOWN_RATE = 0.05  # acceptance of independence steps of a chain that has take
 HOPELESS = 0.01  # acceptance of independence steps below which one is enough, to see it rise
 HELPFUL = 0.1  # acceptance from which the trajectory may be short
 DOUBTFUL = 2  # independence steps at most in many dimensions, where they do not help
-SHORT_TRAJECTORY = 2  # leapfrog steps at most, where independence steps help
+SHORT_TRAJECTORY = 1  # leapfrog steps at most, where independence steps help
 MIXED_TRAJECTORY = 16  # and where they do not: 8 was too short for a funnel, 32 gained nothing
 
 FIRST_TIME = np.pi / 4  # integration time of a trajectory, in units of the scale
@@ -163,7 +164,8 @@ def adapted(settings: HMCSettings, tuning: HMCTuning, outcome: RoundOutcome) -> 
     if regions is not None:
         regions = _regions(settings, regions, outcome, tuned(regions.step_size, ~plain), scale)
         mixed = regions.n_independent > 0
-        most = np.where(regions.rate >= HELPFUL, SHORT_TRAJECTORY, MIXED_TRAJECTORY)
+        short = (regions.rate >= HELPFUL) & (scale.shape[1] <= ALWAYS_MIXED_DIMENSIONS)
+        most = np.where(short, SHORT_TRAJECTORY, MIXED_TRAJECTORY)
         own = np.minimum(_lengths(settings, outcome, regions.step_size, time), most)
         length = np.where(mixed, own, length).astype(np.int32)
     return HMCTuning(
