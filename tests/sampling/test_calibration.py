@@ -22,7 +22,9 @@ PROBLEMS = {
     "coin": (coin, (100, 50), 6, -4.974552),
 }
 EXPLORERS = {"HMC": HMC(), "AutoMALA": AutoMALA(n_refresh=3)}
-STICKY = {"sticky HMC": HMC(n_components=0, max_length=2)}  # scans that are far from independent
+STICKY = {
+    "sticky HMC": HMC(n_components=0, max_length=1, acceptance=0.99)
+}  # scans that are far from independent
 
 
 @cache
