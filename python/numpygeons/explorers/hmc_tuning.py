@@ -4,12 +4,12 @@ Everything is per chain, from the statistics of the finished round, and moves wi
 schedule. The step follows the acceptance; the scale the visits to neighbouring chains; the
 integration time, if it is asked to, the autocorrelation of V (`numpygeons.explorers.effort`).
 
-A chain takes independence steps in few dimensions always, and in more where its mixture has modes
-apart, which trajectories do not cross. Their number follows their acceptance: as many as make one
-of them succeed more often than not. Where they help, in few dimensions, the trajectory is short: it
-has only to move within its region, and a long one would leave it and be refused. Elsewhere, and
-before the replicas have spread, trajectories are longer: what no component covers, such as the tail
-of a funnel, they alone can reach.
+A chain takes independence steps in few dimensions always, and in more where its mixture and the
+target's have modes apart, which trajectories do not cross. Their number follows their acceptance:
+as many as make one of them succeed more often than not. Where they help, in few dimensions, the
+trajectory is short: it has only to move within its region, and a long one would leave it and be
+refused. Elsewhere, and before the replicas have spread, trajectories are longer: what no component
+covers, such as the tail of a funnel, they alone can reach.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from numpygeons.explorers.mixture import (
     Mixtures,
     fitted_mixtures,
     has_modes_apart,
+    of_target,
     single_normals,
 )
 from numpygeons.explorers.preconditioners import Preconditioner
@@ -202,6 +203,16 @@ def _regions(
     dimension = scale.shape[1]
     if outcome.round < FIRST_FITTED_ROUND:
         return old._replace(mixture=single_normals(outcome.means, scale, settings.n_components))
+    if dimension > ALWAYS_MIXED_DIMENSIONS:
+        at_target = fitted_mixtures(outcome, scale, settings.n_components, target_alone=True)
+        if not has_modes_apart(of_target(at_target))[0]:
+            # Chains hotter than a target of one mode have one too: fits are not free.
+            return Regions(
+                n_independent=np.zeros(len(scale), np.int32),
+                rate=np.full(len(scale), UNKNOWN_RATE),
+                step_size=np.full(len(scale), first_region_step(dimension)),
+                mixture=at_target,
+            )
     mixture = fitted_mixtures(outcome, scale, settings.n_components)
     took = old.n_independent > 0
     rate = np.nan_to_num(outcome.statistics["independent_acceptance"])

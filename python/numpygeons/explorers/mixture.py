@@ -89,12 +89,15 @@ def single_normals(centres: Floats, scales: Floats, n_components: int) -> Mixtur
     )
 
 
-def fitted_mixtures(outcome: RoundOutcome, scales: Floats, n_components: int) -> Mixtures:
+def fitted_mixtures(
+    outcome: RoundOutcome, scales: Floats, n_components: int, *, target_alone: bool = False
+) -> Mixtures:
     """A mixture for each chain of `outcome.new_betas`, fitted to the states of all old chains.
 
     A state of any chain counts at the new beta with its weight in the mixture of all chains, so
     that a chain learns from its neighbours, and the schedule may move. Chains at beta = 0 are not
-    explored; they get a normal of the deviations `scales`, shape (n_chains, dimension).
+    explored; they get a normal of the deviations `scales`, shape (n_chains, dimension), and so do
+    all but the last with `target_alone`.
     """
     snapshots = outcome.snapshots
     assert snapshots is not None
@@ -108,7 +111,7 @@ def fitted_mixtures(outcome: RoundOutcome, scales: Floats, n_components: int) ->
     inverses: Floats = np.asarray(np.linalg.inv(factors), np.float64)
     least = min(LEAST_SIZE, len(x) / n_components)
     for chain, beta in enumerate(outcome.new_betas):
-        if beta > 0:
+        if beta > 0 and (chain == len(scales) - 1 or not target_alone):
             chosen = _core.engine.tempered_sample(
                 v.reshape(-1, explored.sum()),
                 outcome.betas[explored],
@@ -121,6 +124,11 @@ def fitted_mixtures(outcome: RoundOutcome, scales: Floats, n_components: int) ->
                 _core.engine.fit_normal_mixture(x[chosen], n_components, N_STEPS)
             )
     return _mixtures(log_weights, means, factors, inverses)
+
+
+def of_target(mixtures: Mixtures) -> Mixtures:
+    """The last chain's row alone."""
+    return Mixtures(*(Table(table.rows[-1:]) for table in mixtures))
 
 
 def has_modes_apart(mixtures: Mixtures) -> npt.NDArray[np.bool_]:
