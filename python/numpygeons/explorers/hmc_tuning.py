@@ -116,6 +116,17 @@ def first_region_step(dimension: int) -> float:
     return float(dimension**-0.25)
 
 
+def unused(mixture: Mixtures, scale: Floats) -> Regions:
+    """Regions of which no chain makes use; `scale` has shape (n_chains, dimension)."""
+    n, dimension = scale.shape
+    return Regions(
+        n_independent=np.zeros(n, np.int32),
+        rate=np.full(n, UNKNOWN_RATE),
+        step_size=np.full(n, first_region_step(dimension)),
+        mixture=mixture,
+    )
+
+
 def first_tuning(settings: HMCSettings, start: Start) -> HMCTuning:
     """The tuning of the first round."""
     n, dimension = len(start.betas), len(start.scale)
@@ -124,12 +135,7 @@ def first_tuning(settings: HMCSettings, start: Start) -> HMCTuning:
     regions = None
     if is_mixed(settings, dimension):
         centres = np.tile(start.centre, (n, 1))
-        regions = Regions(
-            n_independent=np.zeros(n, np.int32),
-            rate=np.full(n, UNKNOWN_RATE),
-            step_size=np.full(n, first_region_step(dimension)),
-            mixture=single_normals(centres, scale, settings.n_components),
-        )
+        regions = unused(single_normals(centres, scale, settings.n_components), scale)
     return HMCTuning(
         step_size=np.full(n, FIRST_STEP),
         time=np.full(n, time),
@@ -207,12 +213,7 @@ def _regions(
         at_target = fitted_mixtures(outcome, scale, settings.n_components, target_alone=True)
         if not has_modes_apart(of_target(at_target))[0]:
             # Chains hotter than a target of one mode have one too: fits are not free.
-            return Regions(
-                n_independent=np.zeros(len(scale), np.int32),
-                rate=np.full(len(scale), UNKNOWN_RATE),
-                step_size=np.full(len(scale), first_region_step(dimension)),
-                mixture=at_target,
-            )
+            return unused(at_target, scale)
     mixture = fitted_mixtures(outcome, scale, settings.n_components)
     took = old.n_independent > 0
     rate = np.nan_to_num(outcome.statistics["independent_acceptance"])
