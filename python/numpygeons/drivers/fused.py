@@ -125,11 +125,12 @@ class FusedDriver:
     ) -> Replicas:
         """See `Driver.run`. The program runs in a thread of its own, so that this one hears
         Ctrl-C and can show progress."""
-        # On the device here: the thread that calls does not know the precision JAX is set to.
-        operands = jax.tree.map(jnp.asarray, _operands(coordinator, replicas, betas, tuning, block))
+        operands = _operands(coordinator, replicas, betas, tuning, block)
+        double = jax.config.jax_enable_x64  # a thread does not inherit it
 
         def call() -> Replicas:
-            result: Replicas = jax.block_until_ready(self.program.call(*operands))
+            with jax.enable_x64(double):
+                result: Replicas = jax.block_until_ready(self.program.call(*operands))
             return result
 
         future = self._worker.submit(call)
