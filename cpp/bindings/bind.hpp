@@ -8,6 +8,7 @@ namespace numpygeons::bindings {
 void bind_random(pybind11::module_& module);
 void bind_tempering(pybind11::module_& module);
 void bind_evidence(pybind11::module_& module);
+void bind_comm(pybind11::module_& module);
 void bind_engine(pybind11::module_& module);
 
 }  // namespace numpygeons::bindings

@@ -11,4 +11,9 @@ struct NumericalError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Another rank is gone, or MPI reports an error. The message names rank, process and host.
+struct CommunicationError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 }  // namespace numpygeons

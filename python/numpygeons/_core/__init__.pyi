@@ -1,5 +1,5 @@
 """The compiled core of numpygeons."""
 
-from numpygeons._core import engine, evidence, random, tempering
+from numpygeons._core import comm, engine, evidence, random, tempering
 
-__all__ = ["engine", "evidence", "random", "tempering"]
+__all__ = ["comm", "engine", "evidence", "random", "tempering"]
