@@ -41,8 +41,8 @@ PYTHON_LAYERS = (
     {"model"},
     {"model_visitor"},
     {"model_checks", "flat", "model_jaxpr"},
-    {"settings", "records"},
-    {"arrays", "errors"},
+    {"settings", "records", "ranks"},
+    {"arrays", "errors", "witness"},
 )
 # The result hands over to what draws on it, and imports that only when asked.
 LATE = {("result", "report"), ("result", "to_arviz"), ("result", "plots")}

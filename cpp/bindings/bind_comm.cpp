@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "arrays.hpp"
 #include "bind.hpp"
@@ -86,6 +87,16 @@ void bind_comm(py::module_& module) {
            "Overwrites the bytes with those of the root; every rank brings as many.")
       .def("leave", &MpiCommunicator::leave,
            "Tells the others that this rank takes part no longer.")
+      .def(
+          "processes",
+          [](const MpiCommunicator& self) {
+            std::vector<std::tuple<std::uint64_t, std::int64_t, std::string>> all;
+            for (const Peer& peer : self.peers()) {
+              all.emplace_back(peer.machine, peer.pid, peer.host.data());
+            }
+            return all;
+          },
+          "Machine, process and host of each rank; equal machines see each other's processes.")
       .def_property_readonly("broken", &MpiCommunicator::broken,
                              "Why no more can be said, or nothing.");
   comm.def(

@@ -1,6 +1,11 @@
 """Parallel tempering for NumPyro models: draws from every mode, and the evidence with its error."""
 
-from numpygeons.errors import ModelError, NumericalError, NumpygeonsWarning
+from numpygeons.errors import (
+    CommunicationError,
+    ModelError,
+    NumericalError,
+    NumpygeonsWarning,
+)
 from numpygeons.explorers.auto_hmc import AutoHMC
 from numpygeons.explorers.auto_mala import AutoMALA
 from numpygeons.explorers.auto_rwmh import AutoRWMH
@@ -51,6 +56,7 @@ __all__ = [
     "AutoHMC",
     "AutoMALA",
     "AutoRWMH",
+    "CommunicationError",
     "Compose",
     "DensePreconditioner",
     "DeterministicSelector",

@@ -1,6 +1,12 @@
 """Name the errors and the warning that the package raises."""
 
-__all__ = ["DiscreteLatentError", "ModelError", "NumericalError", "NumpygeonsWarning"]
+__all__ = [
+    "CommunicationError",
+    "DiscreteLatentError",
+    "ModelError",
+    "NumericalError",
+    "NumpygeonsWarning",
+]
 
 
 class ModelError(ValueError):
@@ -18,6 +24,13 @@ class NumericalError(ArithmeticError):
     """The numbers leave no way on.
 
     The message names replica, chain, beta and scan.
+    """
+
+
+class CommunicationError(RuntimeError):
+    """The ranks of a run cannot reach each other, or one of them is gone.
+
+    The message names rank, process and host, or what to install.
     """
 
 

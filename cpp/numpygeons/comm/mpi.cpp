@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "numpygeons/base/errors.hpp"
-#include "numpygeons/comm/peers.hpp"
 
 namespace numpygeons {
 namespace {
@@ -104,6 +103,7 @@ class Bound final : public MpiCommunicator {
 
   [[nodiscard]] std::size_t rank() const noexcept override { return rank_; }
   [[nodiscard]] std::size_t size() const noexcept override { return size_; }
+  [[nodiscard]] std::span<const Peer> peers() const noexcept override { return peers_; }
   [[nodiscard]] const std::string& broken() const noexcept override { return broken_; }
 
   void allgather(std::span<const double> own, std::span<double> all) override {
@@ -190,7 +190,7 @@ class Bound final : public MpiCommunicator {
         ::sched_yield();
         continue;
       }
-      if (last_chance && now > *last_chance) fail(gone + ": the other ranks cannot go on without");
+      if (last_chance && now > *last_chance) fail(gone + ", and the other ranks cannot go on");
       if (now > next_look) {
         look_around(gone);
         if (!gone.empty() && !last_chance) last_chance = now + grace;

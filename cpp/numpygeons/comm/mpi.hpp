@@ -9,6 +9,7 @@
 #include <string>
 
 #include "numpygeons/comm/communicator.hpp"
+#include "numpygeons/comm/peers.hpp"
 
 namespace numpygeons {
 
@@ -38,6 +39,9 @@ class MpiCommunicator : public Communicator {
   /// Tells the others that this rank takes part no longer, without waiting for them: who waits for
   /// it, or will, gets a CommunicationError. For the end of a process, good or bad.
   virtual void leave() = 0;
+
+  /// The processes, by rank.
+  [[nodiscard]] virtual std::span<const Peer> peers() const noexcept = 0;
 
   /// Why no more can be said, or empty. After an error a message may be half sent.
   [[nodiscard]] virtual const std::string& broken() const noexcept = 0;
