@@ -27,12 +27,12 @@ FOREIGN = re.compile(r"Python\.h|pybind11|xla/|jax|mpi\.h")
 PYTHON_LAYERS = (
     {"__main__"},
     {"pigeons"},
-    {"report", "to_arviz", "plots"},
+    {"report", "to_arviz", "plots", "checkpoint"},
     {"result"},
     {"rounds"},
     {"programs", "starting_points", "traces"},
     {"measurement", "online", "constrained", "reference_draws"},
-    {"drivers", "distributed", "checkpoint"},
+    {"drivers", "distributed"},
     {"explorers"},
     {"potential"},
     {"path"},
@@ -45,7 +45,7 @@ PYTHON_LAYERS = (
     {"arrays", "errors", "witness"},
 )
 # The result hands over to what draws on it, and imports that only when asked.
-LATE = {("result", "report"), ("result", "to_arviz"), ("result", "plots")}
+LATE = {("result", name) for name in ("report", "to_arviz", "plots", "checkpoint")}
 
 
 def include_violations(layer: str, text: str) -> list[str]:

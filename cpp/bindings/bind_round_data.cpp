@@ -1,8 +1,13 @@
 /// Binds what one round leaves behind.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <algorithm>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <tuple>
 
 #include "arrays.hpp"
 #include "bind.hpp"
@@ -27,11 +32,92 @@ py::array_t<double> by_chain(const RoundData& data, Field field) {
   return result;
 }
 
+using First = std::tuple<std::uint32_t, std::uint32_t, double, std::uint64_t>;
+
+template <class T>
+std::size_t extent(const ArrayIn<T>& array, int axis) {
+  return static_cast<std::size_t>(array.shape(axis));
+}
+
+template <class T>
+std::vector<T> values(const ArrayIn<T>& array) {
+  return {array.data(), array.data() + array.size()};
+}
+
+/// The sizes come from `v`, `means` and `statistic_sums`; the others must agree with them.
+template <class T>
+void require(const char* name, const ArrayIn<T>& array, const std::vector<std::size_t>& wanted) {
+  std::string got_text, wanted_text;
+  bool same = static_cast<std::size_t>(array.ndim()) == wanted.size();
+  for (py::ssize_t axis = 0; axis < array.ndim(); ++axis)
+    got_text += std::to_string(array.shape(axis)) + ",";
+  for (std::size_t axis = 0; axis < wanted.size(); ++axis) {
+    wanted_text += std::to_string(wanted[axis]) + ",";
+    same = same && extent(array, static_cast<int>(axis)) == wanted[axis];
+  }
+  if (!same)
+    throw std::invalid_argument(std::string(name) + " must have shape (" + wanted_text +
+                                "): got (" + got_text + ")");
+}
+
+std::shared_ptr<RoundData> round_data(std::uint32_t round, const ArrayIn<double>& v,
+                                      const ArrayIn<std::uint32_t>& replicas,
+                                      const ArrayIn<double>& statistic_sums,
+                                      const ArrayIn<double>& counts, const ArrayIn<double>& means,
+                                      const ArrayIn<double>& squared_deviations,
+                                      const ArrayIn<double>& snapshots, std::size_t snapshot_stride,
+                                      std::uint64_t n_restarts, std::uint64_t n_round_trips,
+                                      std::uint64_t n_zero_likelihood,
+                                      const std::optional<First>& first_zero_likelihood) {
+  if (v.ndim() != 2 || means.ndim() != 2 || statistic_sums.ndim() != 2)
+    throw std::invalid_argument("v, means and statistic_sums must have two axes: got " +
+                                std::to_string(v.ndim()) + ", " + std::to_string(means.ndim()) +
+                                " and " + std::to_string(statistic_sums.ndim()));
+  const auto data = std::make_shared<RoundData>();
+  data->round = round;
+  data->n_scans = extent(v, 0);
+  data->n_chains = extent(v, 1);
+  data->dimension = extent(means, 1);
+  data->n_statistics = extent(statistic_sums, 1);
+  const std::size_t rows = extent(means, 0);  // 0 where moments were not recorded
+  const std::size_t n_snapshots = snapshot_stride == 0 ? 0 : data->n_scans / snapshot_stride;
+  require("replicas", replicas, {data->n_scans, data->n_chains});
+  require("statistic_sums", statistic_sums, {data->n_chains, data->n_statistics});
+  require("means", means, {rows == 0 ? 0 : data->n_chains, data->dimension});
+  require("squared_deviations", squared_deviations, {rows, data->dimension});
+  require("counts", counts, {rows});
+  require("snapshots", snapshots, {n_snapshots, data->n_chains, data->dimension});
+  data->v = values(v);
+  data->replicas = values(replicas);
+  data->statistic_sums = values(statistic_sums);
+  for (std::size_t c = 0; c < rows; ++c) {
+    const double* mean = means.data() + c * data->dimension;
+    const double* squared = squared_deviations.data() + c * data->dimension;
+    data->moments.push_back({static_cast<std::uint64_t>(counts.data()[c]),
+                             {mean, mean + data->dimension},
+                             {squared, squared + data->dimension}});
+  }
+  data->snapshot_stride = snapshot_stride;
+  data->snapshots = values(snapshots);
+  data->n_restarts = n_restarts;
+  data->n_round_trips = n_round_trips;
+  data->n_zero_likelihood = n_zero_likelihood;
+  if (first_zero_likelihood) {
+    const auto& [replica, chain, beta, scan] = *first_zero_likelihood;
+    data->first_zero_likelihood = FirstZeroLikelihood{Replica{replica}, Chain{chain}, beta, scan};
+  }
+  return data;
+}
+
 }  // namespace
 
 void bind_round_data(py::module_& module) {
   using Pointer = std::shared_ptr<RoundData>;
   py::class_<RoundData, Pointer>(module, "RoundData", "Everything recorded in one round.")
+      .def(py::init(&round_data), py::kw_only(), "round"_a, "v"_a, "replicas"_a, "statistic_sums"_a,
+           "counts"_a, "means"_a, "squared_deviations"_a, "snapshots"_a, "snapshot_stride"_a,
+           "n_restarts"_a, "n_round_trips"_a, "n_zero_likelihood"_a, "first_zero_likelihood"_a,
+           "From what the properties of another one give.")
       .def_readonly("round", &RoundData::round)
       .def_readonly("n_scans", &RoundData::n_scans)
       .def_readonly("n_restarts", &RoundData::n_restarts)

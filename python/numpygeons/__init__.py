@@ -1,6 +1,7 @@
 """Parallel tempering for NumPyro models: draws from every mode, and the evidence with its error."""
 
 from numpygeons.errors import (
+    CheckpointError,
     CommunicationError,
     ModelError,
     NumericalError,
@@ -35,13 +36,12 @@ from numpygeons.explorers.selectors import (
 )
 from numpygeons.explorers.slice_sampler import SliceSampler
 from numpygeons.path import JaxTarget, NumPyroPath
-from numpygeons.pigeons import pigeons
+from numpygeons.pigeons import load, pigeons
 from numpygeons.potential import Evaluate, State, gradient, log_density
 from numpygeons.records import Flag, RoundRecord
 from numpygeons.result import (
     PT,
     get_sample,
-    load,
     n_round_trips,
     n_tempered_restarts,
     stepping_stone_pair,
@@ -56,6 +56,7 @@ __all__ = [
     "AutoHMC",
     "AutoMALA",
     "AutoRWMH",
+    "CheckpointError",
     "CommunicationError",
     "Compose",
     "DensePreconditioner",

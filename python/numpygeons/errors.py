@@ -1,6 +1,7 @@
 """Name the errors and the warning that the package raises."""
 
 __all__ = [
+    "CheckpointError",
     "CommunicationError",
     "DiscreteLatentError",
     "ModelError",
@@ -31,6 +32,13 @@ class CommunicationError(RuntimeError):
     """The ranks of a run cannot reach each other, or one of them is gone.
 
     The message names rank, process and host, or what to install.
+    """
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be written or believed.
+
+    The message names the file, the reason and what to do.
     """
 
 

@@ -16,7 +16,7 @@ class OnlineMoments:
     def __init__(self) -> None:
         self.n = 0
         self.mean: Sites = {}
-        self._squared_deviations: Sites = {}
+        self.squared_deviations: Sites = {}
 
     def update(self, batch: Sites) -> None:
         """Adds draws: arrays of shape (n, *site_shape)."""
@@ -28,13 +28,13 @@ class OnlineMoments:
             squared = ((values - mean) ** 2).sum(axis=0)
             if self.n:
                 gap = mean - self.mean[name]
-                squared = squared + self._squared_deviations[name] + gap**2 * (self.n * n / total)
+                squared = squared + self.squared_deviations[name] + gap**2 * (self.n * n / total)
                 mean = self.mean[name] + gap * (n / total)
-            self.mean[name], self._squared_deviations[name] = mean, squared
+            self.mean[name], self.squared_deviations[name] = mean, squared
         self.n = total
 
     @property
     def variance(self) -> Sites:
         """Variance with divisor n - 1; NaN for a single draw."""
         divisor = self.n - 1 if self.n > 1 else np.nan
-        return {name: squared / divisor for name, squared in self._squared_deviations.items()}
+        return {name: squared / divisor for name, squared in self.squared_deviations.items()}

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from numpygeons.checkpoint.folder import Folder, check_argument, describe
+from numpygeons.checkpoint.loading import load_run
 from numpygeons.errors import NumericalError, NumpygeonsWarning
 from numpygeons.explorers.base import Explorer
 from numpygeons.explorers.checks import check_members, is_trusted
@@ -53,6 +55,10 @@ def pigeons(
         Default `HMC()`.
     record : iterable of str, optional
         Recorders by name; default `record_default()`.
+    checkpoint : bool or folder
+        Write the run down after every round, so that `load` can open it whatever happens: True
+        makes results/all/<time>-<id>, to which results/latest leads; a folder must be new or
+        empty. A run that was loaded from such a folder goes on writing to it.
     show_report : bool
         Print one row per round as it finishes.
     driver : {"fused", "stepwise"}
@@ -73,13 +79,16 @@ def pigeons(
         For a model that cannot be tempered, naming the site.
     NumericalError
         Where numbers leave no way on, naming replica, chain, beta and scan.
+    CheckpointError
+        Where the folder cannot be written to: before anything is compiled, or when a disk is full.
 
     References
     ----------
     Syed, Bouchard-Cote, Deligiannidis & Doucet (2022), Non-reversible parallel tempering: a
     scalable highly parallel MCMC scheme, JRSS B 84(2), doi:10.1111/rssb.12464.
     """
-    refuse_what_is_to_come(n_threads=n_threads, checkpoint=checkpoint, on=on)
+    refuse_what_is_to_come(n_threads=n_threads, on=on)
+    check_argument(checkpoint)
     settings = Settings(
         n_chains=as_integer("n_chains", n_chains),
         n_rounds=as_integer("n_rounds", n_rounds),
@@ -89,15 +98,54 @@ def pigeons(
     )
     if isinstance(target, PT):
         _refuse_changes(target, settings, explorer)
+        if checkpoint is not False:
+            target.keep(checkpoint)
         total = max(settings.n_rounds, target._rounds.settings.n_rounds)
         _continue(target, total, show_report)
         return target
     if explorer is not None:
         check_members(explorer)
+    if callable(target):
+        target = NumPyroPath(target, model_args, model_kwargs)
+        model_args, model_kwargs = (), None
     path = as_path(target, model_args, model_kwargs)
-    rounds = Rounds(path, explorer or HMC(), settings)
-    pt = PT(rounds, lambda run, total: _continue(run, total, show_report))
+    explorer, folder = explorer or HMC(), None
+    if checkpoint is not False:
+        folder = Folder.make(checkpoint, describe(target, explorer, settings, path))
+    try:
+        rounds = Rounds(path, explorer, settings, target)
+    except Exception:
+        if folder is not None:
+            folder.discard()
+        raise
+    pt = PT(rounds, lambda run, total: _continue(run, total, show_report), folder)
     _continue(pt, settings.n_rounds, show_report)
+    return pt
+
+
+def load(path_or_result: Any) -> PT:
+    """Opens a run that `checkpoint=` or `PT.save` has written, as it was after its last round.
+
+    Everything can be read at once; nothing is compiled before it goes on, by `pigeons(pt)` or
+    `pt.extend()`, with the same bits as a run that was never stopped. What it was made of is
+    pickled: open only what you trust.
+
+    Parameters
+    ----------
+    path_or_result : folder, or an object whose `folder` is one
+        For instance "results/latest".
+
+    Raises
+    ------
+    CheckpointError
+        When there is no run, it is damaged, or its model has changed its shape. Where the last
+        round alone is damaged, a warning says so and the round before it is taken.
+    """
+    loaded = load_run(path_or_result)
+    pt = PT(
+        loaded.rounds, lambda run, total: _continue(run, total, True), loaded.folder, loaded.run
+    )
+    pt.interrupted = len(pt.rounds) < loaded.rounds.settings.n_rounds
     return pt
 
 
@@ -121,17 +169,26 @@ def _continue(pt: PT, total: int, show_report: bool) -> None:
     rounds.settings = replace(rounds.settings, n_rounds=max(total, rounds.settings.n_rounds))
     if rounds.state.round >= total:
         return
+    folder = pt._folder
+    if folder is not None:
+        folder.ask_for(rounds.settings)
+    rounds.prepare()
     pt.interrupted = False
     with Reporter(
         show=show_report, n_scans=2 ** (total + 1) - 2 ** (rounds.state.round + 1)
     ) as reporter:
-        if rounds.state.round == 0:
+        if rounds.state.round == 0 or rounds.compile_seconds > 0:
             reporter.say(f"compiled in {rounds.compile_seconds:.1f} s")
+        if folder is not None:
+            reporter.say(f"checkpoints in {folder.path}")
         reporter.say(header())
         try:
             while rounds.state.round < total:
-                reporter.finished(rounds.advance(reporter.scans))
+                record = rounds.advance(reporter.scans)
                 pt.forget_samples()
+                if folder is not None:
+                    folder.write(rounds.state)
+                reporter.finished(record)
         except NumericalError as error:
             if not is_trusted(rounds.explorer):
                 error.add_note(

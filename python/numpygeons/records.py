@@ -33,7 +33,9 @@ class RoundRecord:
     round: int  # 1-based
     n_scans: int
     seconds: float  # wall time of the scans and the adaptation, without compilation
-    compile_seconds: float  # what was compiled before the round; 0 after the first
+    compile_seconds: (
+        float  # what was compiled for it: in a run's first round, or its first once loaded
+    )
     schedule: Floats  # shape (n_chains,)
     swap_acceptance: Floats  # shape (n_chains - 1,), mean over all scans, one per neighbouring pair
     global_barrier: float  # sum of the mean rejections, in [0, n_chains - 1]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from numpygeons.constrained import map_draws
 from numpygeons.records import Flag, RoundRecord
 from numpygeons.rounds import Between, Rounds
 from numpygeons.traces import Traces
+
+if TYPE_CHECKING:
+    from numpygeons.checkpoint.folder import Folder, Run
 
 POOLED_ROUNDS = 3
 
@@ -35,9 +39,17 @@ class PT:
     (256,)
     """
 
-    def __init__(self, rounds: Rounds, continue_run: Callable[[PT, int], None]) -> None:
+    def __init__(
+        self,
+        rounds: Rounds,
+        continue_run: Callable[[PT, int], None],
+        folder: Folder | None = None,
+        run: Run | None = None,
+    ) -> None:
         self._rounds = rounds
         self._continue_run = continue_run
+        self._folder = folder  # written to as the run goes on
+        self._run = run if folder is None else folder.run  # who it is, once it was written down
         self.interrupted = False
 
     def __repr__(self) -> str:
@@ -276,9 +288,34 @@ class PT:
         """Drops the cached constrained draws: they belong to a round that is no longer the last."""
         self.__dict__.pop("_samples", None)
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the run is written down after every round; None without checkpoints."""
+        return None if self._folder is None else self._folder.path
+
     def save(self, path: Any) -> None:
-        """Not supported yet."""
-        raise NotImplementedError("save: checkpoints are not supported yet")
+        """Writes the run to a folder that is new, empty or its own, for `numpygeons.load`.
+
+        Raises
+        ------
+        ValueError
+            When the folder holds something else.
+        CheckpointError
+            When it cannot be written.
+        TypeError
+            When the model or the explorer cannot be pickled.
+        """
+        from numpygeons.checkpoint.folder import save
+
+        self._run = save(self._rounds, self._run, path)
+
+    def keep(self, checkpoint: Any) -> None:
+        """Writes the run down as it is, and from now on after every round."""
+        from numpygeons.checkpoint.folder import keep
+
+        if self._folder is None or checkpoint is not True:
+            self._folder = keep(self._rounds, self._run, checkpoint)
+            self._run = self._folder.run
 
 
 def get_sample(pt: PT) -> dict[str, npt.NDArray[Any]]:
@@ -307,8 +344,3 @@ def stepping_stone_pair(pt: PT) -> tuple[float, float]:
         raise RuntimeError("stepping stones need a finished round and n_chains >= 2")
     forward, backward = _core.evidence.stepping_stone(data.v, pt.schedule)
     return float(np.sum(forward)), float(np.sum(backward))
-
-
-def load(path_or_result: Any) -> PT:
-    """Not supported yet: opens a run from its checkpoints."""
-    raise NotImplementedError("load: checkpoints are not supported yet")

@@ -62,18 +62,64 @@ class Between:
         return len(self.records)
 
 
+def nowhere(n_chains: int, dimension: int) -> Between:
+    """A run that has not begun."""
+    nothing: Any = np.empty((n_chains, 0))
+    return Between(
+        replicas=Replicas(nothing, nothing, nothing, nothing, nothing),
+        chains=np.arange(n_chains, dtype=np.uint32),
+        betas=np.full(n_chains, np.nan),
+        tuning=(),
+        centres=np.zeros((n_chains, dimension)),
+        scales=np.ones((n_chains, dimension)),
+    )
+
+
 class Rounds:
     """A run: where it stands, and how to do the next round."""
 
-    def __init__(self, path: Path, explorer: Explorer, settings: Settings) -> None:
-        """Compiles, draws from the reference, and finds starting points.
+    def __init__(
+        self, path: Path, explorer: Explorer, settings: Settings, target: Any = None
+    ) -> None:
+        """Compiles, draws from the reference, and finds starting points. `target`: what the path
+        was made of, for who wants to write the run down.
 
         Raises
         ------
         NumericalError
             When no draw from the reference has a finite V: there is nowhere to start.
         """
-        self.path, self.explorer, self.settings = path, explorer, settings
+        self._describe(path, explorer, settings, target)
+        self.prepare()
+
+    @classmethod
+    def loaded(
+        cls, path: Path, explorer: Explorer, settings: Settings, target: Any, state: Between | None
+    ) -> Rounds:
+        """A run that was written down, without compiling anything before it goes on; `state` is
+        None where no round was finished."""
+        rounds = cls.__new__(cls)
+        rounds._describe(path, explorer, settings, target)
+        rounds.is_started = state is not None
+        if state is not None:
+            rounds.state = state
+        return rounds
+
+    def _describe(self, path: Path, explorer: Explorer, settings: Settings, target: Any) -> None:
+        self.path, self.explorer, self.settings, self.target = path, explorer, settings, target
+        self.is_prepared = self.is_started = False
+        self.state = nowhere(settings.n_chains, path.dimension)
+        self.compile_seconds = 0.0  # that belong to the next round's record
+
+    def prepare(self) -> None:
+        """Compiles what rounds need, and starts a run that has not begun. Once is enough."""
+        if not self.is_prepared:
+            with jax.enable_x64(self.path.dtype == np.float64):
+                self._prepare()
+            self.is_prepared = self.is_started = True
+
+    def _prepare(self) -> None:
+        path, explorer, settings = self.path, self.explorer, self.settings
         n = settings.n_chains
         evaluate = make_evaluate(path, with_gradients=explorer.needs_gradients)
         programs = compile_programs(path, evaluate, explorer, settings)
@@ -95,15 +141,21 @@ class Rounds:
             records_draws=any(name in settings.record for name in READ_DRAWS),
         )
         pilot = self._reference.batch(Purpose.initial_state, 0).states
-        replicas = starting_points(path, evaluate, self._reference, pilot, n)
         self._reference_v: Floats = np.sort(np.asarray(pilot.v, np.float64))[::-1]
+        if not self.is_started:
+            replicas = starting_points(path, evaluate, self._reference, pilot, n)
+            self.state = self._start(replicas, np.asarray(pilot.x, np.float64))
+
+    def _start(self, replicas: Replicas, draws: Floats) -> Between:
+        """Before the first round; `draws` from the reference, shape (n, dimension)."""
+        n = self.settings.n_chains
         betas = self._in_model_precision(_core.tempering.initial_schedule(n, self._reference_v))
-        centre, scale = robust_location_and_scale(np.asarray(pilot.x, np.float64))
-        self.state = Between(
+        centre, scale = robust_location_and_scale(draws)
+        return Between(
             replicas=replicas,
             chains=np.arange(n, dtype=np.uint32),
             betas=betas,
-            tuning=explorer.start(Start(betas=betas, centre=centre, scale=scale)),
+            tuning=self.explorer.start(Start(betas=betas, centre=centre, scale=scale)),
             centres=np.tile(centre, (n, 1)),
             scales=np.tile(scale, (n, 1)),
         )
@@ -121,11 +173,10 @@ class Rounds:
         steps = step_sizes(before.tuning, self.settings.n_chains)
         record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
         after = self._adapted(before, data, record, evidence)
-        first = before.round == 0
         record = replace(
             record,
             seconds=time.perf_counter() - start,
-            compile_seconds=self.compile_seconds if first else 0.0,
+            compile_seconds=self.compile_seconds,
             chosen={
                 name: np.where(before.betas > 0, a, np.nan)
                 for name, a in chosen(self.explorer, before.tuning).items()
@@ -141,6 +192,7 @@ class Rounds:
             data=data,
             evidence=evidence,
         )
+        self.compile_seconds = 0.0
         return record
 
     def _scans(self, before: Between, progress: Progress) -> tuple[Replicas, Traces, int]:

@@ -87,14 +87,12 @@ def as_recorders(record: Iterable[Any] | None) -> tuple[str, ...]:
     return names
 
 
-def refuse_what_is_to_come(*, n_threads: Any, checkpoint: Any, on: Any) -> None:
+def refuse_what_is_to_come(*, n_threads: Any, on: Any) -> None:
     """Raises NotImplementedError for what the contract names and this version cannot do."""
     if as_integer("n_threads", n_threads) < 1:
         raise ValueError(f"n_threads must be at least 1: got {n_threads}")
     if n_threads != 1:
         raise NotImplementedError(f"n_threads = {n_threads}: threads are not supported yet, use 1")
-    if checkpoint is not False:
-        raise NotImplementedError("checkpoint: checkpoints are not supported yet, use False")
     if on is not None:
         raise NotImplementedError("on: other processes are not supported yet, use None")
     for variable in RANKS:

@@ -18,7 +18,7 @@ class Traces:
 
     def __init__(self, path: Path, n_scans: int, record: tuple[str, ...]) -> None:
         self._path = path
-        self._n = 0
+        self.n = 0
         kept = n_scans if "traces" in record else 0
         self.keeps_draws = kept > 0
         self.x: Reals = np.empty((kept, path.dimension), path.dtype)  # unconstrained, by scan
@@ -28,10 +28,10 @@ class Traces:
     def append(self, x: npt.NDArray[Any], log_reference: Floats) -> None:
         """Adds the states of consecutive scans; `x` as bytes of the model's number type."""
         states = x.view(self._path.dtype).reshape(-1, self._path.dimension)
-        end = self._n + len(states)
+        end = self.n + len(states)
         if self.keeps_draws:
-            self.x[self._n : end] = states
-            self.log_reference[self._n : end] = log_reference
+            self.x[self.n : end] = states
+            self.log_reference[self.n : end] = log_reference
         if self.online is not None:
             self.online.update(map_draws(self._path, states))
-        self._n = end
+        self.n = end

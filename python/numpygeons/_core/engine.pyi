@@ -21,6 +21,23 @@ _NextScan = tuple[
 class RoundData:
     """Everything recorded in one round."""
 
+    def __init__(
+        self,
+        *,
+        round: int,
+        v: npt.ArrayLike,
+        replicas: npt.ArrayLike,
+        statistic_sums: npt.ArrayLike,
+        counts: npt.ArrayLike,
+        means: npt.ArrayLike,
+        squared_deviations: npt.ArrayLike,
+        snapshots: npt.ArrayLike,
+        snapshot_stride: int,
+        n_restarts: int,
+        n_round_trips: int,
+        n_zero_likelihood: int,
+        first_zero_likelihood: tuple[int, int, float, int] | None,
+    ) -> None: ...
     @property
     def round(self) -> int: ...
     @property

@@ -1,0 +1,255 @@
+"""Keeps a run in a folder: what it was made of, and how it stood after its last rounds.
+
+    run.checkpoint        target and explorer (pickled), settings, shapes, versions
+    round-07.checkpoint   everything after round 7, records of the earlier rounds included
+
+The last `KEPT` rounds stay; each is enough to go on from.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import secrets
+import time
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numpygeons.checkpoint import file
+from numpygeons.checkpoint.origin import pickled
+from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
+from numpygeons.checkpoint.state import to_arrays
+from numpygeons.errors import CheckpointError, NumpygeonsWarning
+from numpygeons.rounds import Between, Rounds
+from numpygeons.settings import Settings
+
+RUN = "run.checkpoint"
+ROUND = re.compile(r"round-(\d+)\.checkpoint")
+KEPT = 3  # rounds; a file that is damaged later leaves two to go on from
+PACKAGES = ("numpygeons-core", "jax", "jaxlib", "numpyro", "numpy", "cloudpickle")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Run:
+    """What a run is, without how it stands."""
+
+    id: str
+    settings: Settings
+    origin: bytes  # target and explorer
+    dtype: str
+    coordinates: tuple[str, ...]  # names; their number is the dimension
+    grows: bool = True  # whether the folder is written to as the run goes on
+    versions: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Writes the run file."""
+        arrays: Arrays = {"origin": np.frombuffer(self.origin, np.uint8)}
+        names = ("id", "settings", "dtype", "coordinates", "grows", "versions")
+        header = {name: take_apart(getattr(self, name), name, arrays) for name in names}
+        file.write(folder / RUN, arrays, header)
+
+    @staticmethod
+    def read(folder: Path) -> Run:
+        """Reads the run file.
+
+        Raises
+        ------
+        CheckpointError
+            When it is missing or damaged: without it there is no target to go on with.
+        """
+        arrays, header = file.read(folder / RUN)
+        parts = {name: put_together(plain, arrays) for name, plain in header.items()}
+        return Run(origin=arrays["origin"].tobytes(), **parts)
+
+
+def describe(target: Any, explorer: Any, settings: Settings, path: Any) -> Run:
+    """What a run is.
+
+    Raises
+    ------
+    TypeError
+        When target or explorer cannot be pickled.
+    """
+    return Run(
+        id=secrets.token_hex(4),
+        settings=settings,
+        origin=pickled(target, explorer),
+        dtype=str(path.dtype),
+        coordinates=tuple(path.coordinate_names),
+        versions=", ".join(
+            [
+                f"Python {platform.python_version()}",
+                *(f"{name} {_version(name)}" for name in PACKAGES),
+            ]
+        ),
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except Exception:
+        return "unknown"
+
+
+def check_argument(checkpoint: Any) -> None:
+    """Raises TypeError or ValueError for a `checkpoint` that is neither a bool nor a folder."""
+    if isinstance(checkpoint, bool | str | os.PathLike) and not isinstance(checkpoint, bytes):
+        if checkpoint == "":
+            raise ValueError("checkpoint must name a folder: got ''; True makes one in results/all")
+        return
+    raise TypeError(
+        f"checkpoint must be True, False or a folder: got {checkpoint!r} of type "
+        f"{type(checkpoint).__name__}"
+    )
+
+
+def round_file(number: int) -> str:
+    """Name of the file of a finished round."""
+    return f"round-{number:02d}.checkpoint"
+
+
+def finished_rounds(folder: Path) -> list[int]:
+    """Numbers of the rounds that have a file, in order."""
+    return sorted(int(m[1]) for name in os.listdir(folder) if (m := ROUND.fullmatch(name)))
+
+
+class Folder:
+    """A folder that belongs to one run, and is written to."""
+
+    def __init__(self, path: Path, run: Run) -> None:
+        self.path, self.run = path, run
+        self._made: list[Path] = []  # folders that were not there before
+        self._latest: tuple[Path, str | None] | None = None  # the link, and where it led before
+
+    @staticmethod
+    def make(checkpoint: Any, run: Run) -> Folder:
+        """Makes a folder for a run, or takes one that is empty or the run's own, and writes the run
+        file: a folder that cannot be written to shows at once.
+
+        Raises
+        ------
+        ValueError
+            When the folder holds something else.
+        CheckpointError
+            When nothing can be written there.
+        """
+        if checkpoint is True:
+            name = f"{time.strftime('%Y-%m-%d-%H-%M-%S')}-{run.id}"
+            path = Path.cwd() / "results" / "all" / name
+        else:
+            path = Path(checkpoint).absolute()
+        _refuse_other(path, run)
+        folder = Folder(path, run)
+        try:
+            for parent in reversed((path, *path.parents)):
+                if not parent.is_dir():
+                    parent.mkdir()
+                    folder._made.append(parent)
+        except OSError as error:
+            raise file.cannot_write(path, error) from error
+        file.remove_temporary(path)
+        run.write(path)
+        if checkpoint is True:
+            folder._point_at_it(path.parents[1] / "latest")
+        return folder
+
+    def _point_at_it(self, link: Path) -> None:
+        """Lets `results/latest` lead to this run; links are replaced in one step."""
+        temporary = link.with_name(f".{link.name}.{secrets.token_hex(4)}{file.TEMPORARY}")
+        try:
+            before = os.readlink(link) if link.is_symlink() else None
+            os.symlink(self.path.relative_to(link.parent), temporary, target_is_directory=True)
+            os.replace(temporary, link)
+            self._latest = link, before
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink()
+            warnings.warn(
+                f"{link} could not be made to lead to this run ({error.strerror or error}): load "
+                f"it from {self.path}",
+                NumpygeonsWarning,
+                stacklevel=2,
+            )
+
+    def ask_for(self, settings: Settings) -> None:
+        """Writes down how many rounds the run is asked for.
+
+        Raises
+        ------
+        CheckpointError
+            When nothing can be written.
+        """
+        file.probe(self.path)
+        if settings != self.run.settings or not self.run.grows:
+            self.run = replace(self.run, settings=settings, grows=True)
+            self.run.write(self.path)
+
+    def write(self, state: Between) -> None:
+        """Writes the last finished round, and drops what three later rounds have made old."""
+        if state.round == 0:
+            return
+        arrays, header = to_arrays(state)
+        file.write(self.path / round_file(state.round), arrays, {"run": self.run.id, **header})
+        for number in finished_rounds(self.path)[:-KEPT]:
+            with suppress(OSError):
+                (self.path / round_file(number)).unlink()
+
+    def discard(self) -> None:
+        """Undoes `make`, for a run that could not start; rounds are kept."""
+        with suppress(OSError):
+            if finished_rounds(self.path):
+                return
+            (self.path / RUN).unlink()
+            if self._latest is not None:
+                link, before = self._latest
+                link.unlink()
+                if before is not None:
+                    os.symlink(before, link, target_is_directory=True)
+            for folder in reversed(self._made):
+                folder.rmdir()
+
+
+def _refuse_other(path: Path, run: Run) -> None:
+    """Raises unless the folder is new, empty or of the same run."""
+    try:
+        names = os.listdir(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise file.cannot_write(path, error) from error
+    if RUN in names:
+        other = Run.read(path)
+        if other.id != run.id:
+            raise ValueError(
+                f"{path} holds another run: go on with it by pigeons(load({str(path)!r})), or name "
+                "a new folder"
+            )
+    elif any(not name.endswith(file.TEMPORARY) for name in names):
+        raise ValueError(f"{path} is not empty: name a new folder, or an empty one")
+
+
+def keep(rounds: Rounds, run: Run | None, checkpoint: Any) -> Folder:
+    """The folder that a run is written to from now on, with what there is of the run."""
+    run = run or describe(rounds.target, rounds.explorer, rounds.settings, rounds.path)
+    folder = Folder.make(checkpoint, replace(run, settings=rounds.settings, grows=True))
+    folder.write(rounds.state)
+    return folder
+
+
+def save(rounds: Rounds, run: Run | None, path: Any) -> Run:
+    """Writes a run to a folder that is new, empty or its own; the run's description."""
+    run = run or describe(rounds.target, rounds.explorer, rounds.settings, rounds.path)
+    run = replace(run, settings=rounds.settings)
+    grows = False
+    with suppress(CheckpointError):
+        grows = Run.read(Path(path)).grows  # its own checkpoints stay that
+    Folder.make(Path(path), replace(run, grows=grows)).write(rounds.state)
+    return run

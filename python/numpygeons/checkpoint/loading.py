@@ -1,0 +1,120 @@
+"""Opens a run from its folder: the last round whose file can be believed."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from numpygeons.checkpoint import file
+from numpygeons.checkpoint.folder import RUN, Folder, Run, finished_rounds, round_file
+from numpygeons.checkpoint.origin import unpickled
+from numpygeons.checkpoint.state import from_arrays
+from numpygeons.errors import CheckpointError, NumpygeonsWarning
+from numpygeons.path import Path as Tempered
+from numpygeons.path import as_path
+from numpygeons.rounds import Between, Rounds
+
+
+class Loaded(NamedTuple):
+    """A run as its folder has it."""
+
+    rounds: Rounds
+    run: Run
+    folder: Folder | None  # to write to as it goes on; None for what `PT.save` wrote
+
+
+def load_run(path_or_result: Any) -> Loaded:
+    """Opens a folder, or the folder of a result; compiles nothing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For something that is not a folder and has none.
+    CheckpointError
+        When nothing can be loaded from it, or the model has changed its shape.
+    """
+    path = _folder_of(path_or_result)
+    run = Run.read(path)
+    try:
+        target, explorer = unpickled(run.origin, run.dtype)
+    except Exception as error:
+        raise CheckpointError(
+            f"the target or the explorer in {path / RUN} cannot be loaded here "
+            f"({type(error).__name__}: {error}); it was written with {run.versions}"
+        ) from error
+    with jax.enable_x64(np.dtype(run.dtype) == np.float64):
+        tempered = as_path(target)
+        _check_model(path, run, tempered)
+        state = _last_state(path, run, tempered, explorer)
+    rounds = Rounds.loaded(tempered, explorer, run.settings, target, state)
+    return Loaded(rounds, run, Folder(path, run) if run.grows else None)
+
+
+def _folder_of(path_or_result: Any) -> Path:
+    place = path_or_result
+    if not isinstance(place, str | os.PathLike):
+        if not hasattr(place, "folder"):
+            raise TypeError(
+                "load takes a folder, or a result that has one: got "
+                f"{place!r} of type {type(place).__name__}"
+            )
+        place = place.folder
+        if place is None:
+            raise ValueError(
+                "this run has no folder: ask for checkpoint=True, or write it with its save(path)"
+            )
+    path = Path(place)
+    if not path.exists():
+        where = f", which leads to {os.readlink(path)}" if path.is_symlink() else ""
+        raise CheckpointError(f"there is no {path}{where} in {Path.cwd()}: name a run's folder")
+    if not path.is_dir():
+        raise CheckpointError(f"{path} is a file: name the folder it is in")
+    if not (path / RUN).exists():
+        raise CheckpointError(
+            f"{path} holds no run ({RUN} is missing): name a folder that checkpoint= or PT.save "
+            "has written"
+        )
+    return path.resolve()
+
+
+def _check_model(folder: Path, run: Run, path: Tempered) -> None:
+    got, wanted = tuple(path.coordinate_names), run.coordinates
+    if got == wanted:
+        return
+    changed = sorted(set(got) ^ set(wanted)) or list(got)
+    raise CheckpointError(
+        f"the model in {folder} now has other coordinates than the run had: got {len(got)}, "
+        f"wanted {len(wanted)}, and {changed[0]!r} is not in both or elsewhere; bring back the "
+        "code or the data that it was made with, or start a new run"
+    )
+
+
+def _last_state(folder: Path, run: Run, path: Tempered, explorer: Any) -> Between | None:
+    """After the last round that can be believed; None when none was finished."""
+    numbers = finished_rounds(folder)
+    problems: list[str] = []
+    for number in reversed(numbers):
+        place = folder / round_file(number)
+        try:
+            arrays, header = file.read(place)
+            if header["run"] != run.id:
+                raise file.damaged(place, "it belongs to another run")
+        except CheckpointError as error:
+            problems.append(str(error))
+            continue
+        for problem in problems:
+            warnings.warn(
+                f"{problem}. Round {number} is taken instead", NumpygeonsWarning, stacklevel=4
+            )
+        try:
+            return from_arrays(arrays, header, path, explorer, run.settings)
+        except ValueError as error:
+            raise CheckpointError(f"{folder} cannot go on: {error}") from error
+    if numbers:
+        raise CheckpointError(f"no round of {folder} can be loaded: {'; '.join(problems)}")
+    return None

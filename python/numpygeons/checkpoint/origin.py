@@ -1,0 +1,134 @@
+"""Pickles what a run was made of, target and explorer, so that another process can load it.
+
+Functions and classes of `__main__` and of local modules go by value; those of installed packages by
+name. This is the one part of a checkpoint that is code: open only what you trust.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import pickle
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+import cloudpickle
+import jax
+import numpy as np
+
+from numpygeons.path import JaxTarget, NumPyroPath
+from numpygeons.path import Path as Tempered
+
+BY_NAME = ("numpygeons", "numpyro", "jax", "jaxlib", "numpy", "scipy", "funsor")
+INSTALLED = ("site-packages", "dist-packages")
+
+
+def pickled(target: Any, explorer: Any) -> bytes:
+    """Target and explorer, for `unpickled` in any process.
+
+    Raises
+    ------
+    TypeError
+        When one of them cannot be pickled; the message names it.
+    """
+    if isinstance(target, Tempered) or target is None:
+        raise TypeError(
+            "a Path cannot be written to a checkpoint: give the model, the NumPyroPath or the "
+            "JaxTarget that it was made of"
+        )
+    for name, part in (
+        (f"the target {_name(target)}", target),
+        (f"the explorer {type(explorer).__name__}", explorer),
+    ):
+        try:
+            _dumps(part)
+        except Exception as error:
+            raise TypeError(
+                f"{name} cannot be written to a checkpoint, because it cannot be pickled: "
+                f"{type(error).__name__}: {error}; make what it uses inside the function, or "
+                "hand it over as an argument of plain arrays"
+            ) from error
+    return _dumps((target, explorer))
+
+
+def unpickled(data: bytes, dtype: Any) -> tuple[Any, Any]:
+    """(target, explorer); `dtype` is the run's, whose arrays JAX must not cut."""
+    with jax.enable_x64(np.dtype(dtype) == np.float64):
+        target, explorer = pickle.loads(data)
+    return target, explorer
+
+
+def _name(target: Any) -> str:
+    function = target.model if isinstance(target, NumPyroPath) else target
+    if isinstance(function, JaxTarget):
+        function = function.log_target
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _dumps(value: Any) -> bytes:
+    with _by_value(_local_modules()):
+        try:
+            data: bytes = cloudpickle.dumps(value)
+        except Exception:  # a local module may hold what has no value: a lock, a connection
+            with _by_value(()):
+                data = cloudpickle.dumps(value)
+    return data
+
+
+@contextmanager
+def _by_value(modules: Any) -> Iterator[None]:
+    """Pickles the functions and classes of these modules by value, and of no others."""
+    before = cloudpickle.list_registry_pickle_by_value()
+    wanted = {module.__name__: module for module in modules}
+    _register(before - wanted.keys(), cloudpickle.unregister_pickle_by_value)
+    _register(wanted.keys() - before, cloudpickle.register_pickle_by_value)
+    try:
+        yield
+    finally:
+        _register(wanted.keys() - before, cloudpickle.unregister_pickle_by_value)
+        _register(before - wanted.keys(), cloudpickle.register_pickle_by_value)
+
+
+def _register(names: Any, how: Any) -> None:
+    for name in names:
+        if name in sys.modules:
+            how(sys.modules[name])
+
+
+def _local_modules() -> list[ModuleType]:
+    """Modules that another process may not be able to import: not installed, not Python's own."""
+    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    roots = tuple(str(Path(place).resolve()) + "/" for place in places)
+    candidates = []
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or getattr(module, "__name__", None) != name:
+            continue
+        if name.partition(".")[0] in BY_NAME or name == "__main__":  # main goes by value anyhow
+            continue
+        path = Path(file)
+        if any(part in path.parts for part in INSTALLED):
+            continue
+        if not file.startswith(roots) and not str(path.resolve()).startswith(roots):
+            candidates.append(module)
+    editable = _editable_folders() if candidates else ()
+    return [m for m in candidates if not str(Path(str(m.__file__)).resolve()).startswith(editable)]
+
+
+def _editable_folders() -> tuple[str, ...]:
+    """Folders of what is installed with `pip install -e`."""
+    found = []
+    for distribution in importlib.metadata.distributions():
+        text = distribution.read_text("direct_url.json")
+        if text is not None:
+            origin = json.loads(text)
+            if origin.get("dir_info", {}).get("editable"):
+                found.append(url2pathname(urlparse(origin["url"]).path) + "/")
+    return tuple(found)

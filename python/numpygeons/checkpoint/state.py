@@ -1,0 +1,153 @@
+"""Takes a run between two rounds apart into arrays and a header, and puts it together again.
+
+The same bits come back. The tuning is a pytree of the explorer's making: its leaves are kept, and
+its structure is that of `explorer.start`. The evidence is computed again from V.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from numpygeons import _core
+from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
+from numpygeons.explorers.base import Explorer, Start
+from numpygeons.online import OnlineMoments
+from numpygeons.path import Path
+from numpygeons.potential import State
+from numpygeons.records import RoundRecord
+from numpygeons.rounds import Between
+from numpygeons.settings import Settings
+from numpygeons.traces import Traces
+
+PLAIN = ("chains", "betas", "centres", "scales")  # arrays of `Between`
+COUNTS = ("round", "n_restarts", "n_round_trips", "n_zero_likelihood", "snapshot_stride")
+MATRICES = (  # arrays of `RoundData`
+    "v",
+    "replicas",
+    "statistic_sums",
+    "counts",
+    "means",
+    "squared_deviations",
+    "snapshots",
+)
+
+
+def to_arrays(state: Between) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays of a state, by name, and what else there is, as JSON can hold it."""
+    arrays: Arrays = {name: np.asarray(getattr(state, name)) for name in PLAIN}
+    for name, field in state.replicas._asdict().items():
+        arrays[f"replicas.{name}"] = np.asarray(field)
+    leaves = jax.tree.leaves(state.tuning)
+    for k, leaf in enumerate(leaves):
+        arrays[f"tuning.{k}"] = np.asarray(leaf)
+    header: dict[str, Any] = {
+        "tuning": ["jax" if isinstance(leaf, jax.Array) else "numpy" for leaf in leaves],
+        "records": take_apart(state.records, "records", arrays),
+    }
+    if state.data is not None:
+        data = state.data
+        header["data"] = {name: getattr(data, name) for name in COUNTS}
+        first = data.first_zero_likelihood
+        header["first_zero_likelihood"] = take_apart(first, "first_zero_likelihood", arrays)
+        for name in MATRICES:
+            arrays[f"data.{name}"] = getattr(data, name)
+    if state.traces is not None:
+        traces = state.traces
+        header["traces"] = {"n": traces.n}
+        arrays["traces.x"], arrays["traces.log_reference"] = traces.x, traces.log_reference
+        if traces.online is not None:
+            online = traces.online
+            header["traces"]["online"] = {"n": online.n, "sites": list(online.mean)}
+            for k, name in enumerate(online.mean):
+                arrays[f"online.mean.{k}"] = np.asarray(online.mean[name])
+                arrays[f"online.squared.{k}"] = np.asarray(online.squared_deviations[name])
+    return arrays, header
+
+
+def from_arrays(
+    arrays: Arrays, header: dict[str, Any], path: Path, explorer: Explorer, settings: Settings
+) -> Between:
+    """The state that `to_arrays` took apart.
+
+    Raises
+    ------
+    ValueError
+        When the path or the explorer has other shapes than those the run had.
+    """
+    fields: dict[str, Any] = {name: arrays[f"replicas.{name}"] for name in State._fields}
+    replicas = State(**fields)
+    betas = arrays["betas"]
+    _check_replicas(replicas, path, explorer)
+    records: tuple[RoundRecord, ...] = put_together(header["records"], arrays)
+    data = _data(arrays, header)
+    evidence = None
+    if data is not None:
+        of_round = records[-1].schedule
+        evidence = _core.evidence.round_evidence(
+            data.v, data.replicas, of_round, bool(of_round[0] == 0)
+        )
+    return Between(
+        replicas=replicas,
+        tuning=_tuning(arrays, header["tuning"], path, explorer, len(betas)),
+        records=records,
+        traces=_traces(arrays, header.get("traces"), path, settings),
+        data=data,
+        evidence=evidence,
+        **{name: arrays[name] for name in PLAIN},
+    )
+
+
+def _check_replicas(replicas: State, path: Path, explorer: Explorer) -> None:
+    gradients = path.dimension if explorer.needs_gradients else 0
+    wanted = {"x": path.dimension, "grad_reference": gradients, "grad_v": gradients}
+    for name, n in wanted.items():
+        field = getattr(replicas, name)
+        if field.shape[1] != n or field.dtype != path.dtype:
+            raise ValueError(
+                f"the model has another shape than the run had: got {n} numbers of {path.dtype} "
+                f"for {name}, wanted {field.shape[1]} of {field.dtype}"
+            )
+
+
+def _tuning(arrays: Arrays, kinds: list[str], path: Path, explorer: Explorer, n: int) -> Any:
+    ones = np.ones(path.dimension)
+    start = explorer.start(Start(betas=np.linspace(0, 1, n), centre=ones, scale=ones))
+    first, structure = jax.tree.flatten(start)
+    leaves = [arrays[f"tuning.{k}"] for k in range(len(kinds))]
+    got, wanted = [np.shape(leaf) for leaf in first], [leaf.shape for leaf in leaves]
+    if got != wanted:
+        raise ValueError(
+            f"{type(explorer).__name__}.start has other shapes than the run had: got {got}, "
+            f"wanted {wanted}"
+        )
+    return jax.tree.unflatten(
+        structure,
+        [jnp.asarray(a) if kind == "jax" else a for a, kind in zip(leaves, kinds, strict=True)],
+    )
+
+
+def _data(arrays: Arrays, header: dict[str, Any]) -> _core.engine.RoundData | None:
+    if "data" not in header:
+        return None
+    parts: dict[str, Any] = {name: arrays[f"data.{name}"] for name in MATRICES}
+    first = put_together(header["first_zero_likelihood"], arrays)
+    return _core.engine.RoundData(first_zero_likelihood=first, **header["data"], **parts)
+
+
+def _traces(arrays: Arrays, plain: Any, path: Path, settings: Settings) -> Traces | None:
+    if plain is None:
+        return None
+    traces = Traces(path, 0, settings.record)
+    traces.x, traces.log_reference = arrays["traces.x"], arrays["traces.log_reference"]
+    traces.n, traces.keeps_draws = plain["n"], len(traces.x) > 0
+    if "online" in plain:
+        traces.online = online = OnlineMoments()
+        online.n = plain["online"]["n"]
+        for k, name in enumerate(plain["online"]["sites"]):  # [()]: a number again, where it was
+            online.mean[name] = arrays[f"online.mean.{k}"][()]
+            online.squared_deviations[name] = arrays[f"online.squared.{k}"][()]
+    return traces
