@@ -30,7 +30,7 @@ PYTHON_LAYERS = (
     {"report", "to_arviz", "plots", "checkpoint"},
     {"result"},
     {"rounds"},
-    {"programs", "starting_points", "traces"},
+    {"programs", "starting_points", "traces", "team"},
     {"measurement", "online", "constrained", "reference_draws"},
     {"drivers", "distributed"},
     {"explorers"},

@@ -39,7 +39,7 @@ py::array_t<double> allgather(Communicator& self, const ArrayIn<double>& own) {
   const std::span<const double> from = as_span(own);
   const std::span<double> to(all.mutable_data(), n * self.size());
   const py::gil_scoped_release waiting;
-  self.allgather(from, to);
+  self.allgather(std::as_bytes(from), std::as_writable_bytes(to));
   return all;
 }
 

@@ -10,6 +10,7 @@
 #include "arrays.hpp"
 #include "bind.hpp"
 #include "numpygeons/base/errors.hpp"
+#include "numpygeons/comm/communicator.hpp"
 #include "numpygeons/engine/adaptation.hpp"
 #include "numpygeons/engine/coordinator.hpp"
 #include "numpygeons/engine/proposals.hpp"
@@ -27,11 +28,13 @@ namespace {
 
 py::ssize_t size(std::size_t n) { return static_cast<py::ssize_t>(n); }
 
-/// The chains and the randomness of one scan, as new arrays; rows by replica.
+/// The chains and the randomness of a worker's scan, as new arrays.
 template <class Real>
 struct NextArrays {
-  explicit NextArrays(const CoordinatorSettings& s)
-      : n(s.n_chains),
+  explicit NextArrays(const Coordinator& coordinator)
+      : NextArrays(coordinator.settings(), coordinator.n_rows()) {}
+  NextArrays(const CoordinatorSettings& s, std::size_t n)
+      : reference_draw(std::vector<py::ssize_t>{}),
         chains(size(n)),
         normals({size(n), size(s.n_normals)}),
         uniforms({size(n), size(s.n_uniforms)}),
@@ -41,17 +44,26 @@ struct NextArrays {
         proposal_components({size(n), size(s.n_proposals)}) {}
 
   [[nodiscard]] NextScan<Real> spans() {
-    return {filled(chains),    filled(normals),       filled(uniforms),           filled(keys),
-            filled(proposals), filled(proposal_logs), filled(proposal_components)};
+    // Rows beyond the worker's replicas are handed on too: as zeros, not as what memory held.
+    std::ranges::fill(filled(chains), 0);
+    std::ranges::fill(filled(normals), Real{0});
+    std::ranges::fill(filled(uniforms), Real{0});
+    std::ranges::fill(filled(keys), 0U);
+    std::ranges::fill(filled(proposals), Real{0});
+    std::ranges::fill(filled(proposal_logs), Real{0});
+    std::ranges::fill(filled(proposal_components), 0);
+    return {filled(reference_draw), filled(chains),
+            filled(normals),        filled(uniforms),
+            filled(keys),           filled(proposals),
+            filled(proposal_logs),  filled(proposal_components)};
   }
 
   [[nodiscard]] py::tuple tuple() const {
-    return py::make_tuple(chains, normals, uniforms, keys, proposals, proposal_logs,
+    return py::make_tuple(reference_draw, chains, normals, uniforms, keys, proposals, proposal_logs,
                           proposal_components);
   }
 
-  std::size_t n;
-  py::array_t<std::int32_t> chains;
+  py::array_t<std::int32_t> reference_draw, chains;
   py::array_t<Real> normals, uniforms;
   py::array_t<std::uint32_t> keys;
   py::array_t<Real> proposals, proposal_logs;
@@ -65,14 +77,15 @@ struct NextArrays {
 };
 
 template <class Real>
-py::tuple prepare(const Coordinator& coordinator) {
-  NextArrays<Real> next(coordinator.settings());
-  coordinator.prepare(next.spans());
+py::tuple prepare(const Coordinator& coordinator, std::size_t worker) {
+  NextArrays<Real> next(coordinator);
+  coordinator.prepare(worker, next.spans());
   return next.tuple();
 }
 
 template <class Real>
 void copy_scan(const NextScan<Real>& from, const NextScan<Real>& to) {
+  std::ranges::copy(from.reference_draw, to.reference_draw.begin());
   std::ranges::copy(from.chains, to.chains.begin());
   std::ranges::copy(from.normals, to.normals.begin());
   std::ranges::copy(from.uniforms, to.uniforms.begin());
@@ -82,13 +95,14 @@ void copy_scan(const NextScan<Real>& from, const NextScan<Real>& to) {
   std::ranges::copy(from.proposal_components, to.proposal_components.begin());
 }
 
-/// Runs scans through a Python function (scan, *chains and randomness, as `prepare` gives them) ->
-/// (x, log_reference, v, statistics).
+/// Runs a block's scans through a Python function (scan, *chains and randomness, as `prepare` gives
+/// them) -> (x, log_reference, v, statistics). Python is left alone while workers wait.
 template <class Real>
-void run_scans_in_python(Coordinator& coordinator, std::size_t n_scans, const py::function& f) {
+void run_scans_in_python(Coordinator& coordinator, std::size_t worker, const py::function& f) {
   std::array<ArrayIn<Real>, 4> explored;  // outlives the call that filled it
   const auto explore = [&](std::size_t scan, const NextScan<Real>& given) {
-    NextArrays<Real> copy(coordinator.settings());
+    const py::gil_scoped_acquire lock;
+    NextArrays<Real> copy(coordinator);
     copy_scan(given, copy.spans());
     const py::tuple result = f(scan, *copy.tuple());
     for (std::size_t k = 0; k < explored.size(); ++k)
@@ -96,7 +110,8 @@ void run_scans_in_python(Coordinator& coordinator, std::size_t n_scans, const py
     return Explored<Real>{as_span(explored[0]), as_span(explored[1]), as_span(explored[2]),
                           as_span(explored[3])};
   };
-  run_scans<Real>(coordinator, n_scans, explore);
+  const py::gil_scoped_release release;
+  run_scans<Real>(coordinator, worker, explore);
 }
 
 void bind_proposals(py::module_& module) {
@@ -198,14 +213,28 @@ void bind_coordinator(py::module_& module) {
       .def(py::init([](std::uint64_t seed, std::size_t n_chains, std::size_t dimension,
                        std::size_t n_normals, std::size_t n_uniforms, std::size_t n_statistics,
                        bool hands_out_keys, std::size_t n_proposals, std::size_t n_snapshots,
-                       bool records_draws, bool records_moments) {
-             return std::make_unique<Coordinator>(CoordinatorSettings{
-                 seed, n_chains, dimension, n_normals, n_uniforms, n_statistics, hands_out_keys,
-                 n_proposals, n_snapshots, records_draws, records_moments});
+                       bool records_draws, bool records_moments,
+                       std::shared_ptr<Communicator> ranks, std::size_t n_workers) {
+             return std::make_unique<Coordinator>(
+                 CoordinatorSettings{seed, n_chains, dimension, n_normals, n_uniforms, n_statistics,
+                                     hands_out_keys, n_proposals, n_snapshots, records_draws,
+                                     records_moments},
+                 std::move(ranks), n_workers);
            }),
            py::kw_only(), "seed"_a, "n_chains"_a, "dimension"_a, "n_normals"_a, "n_uniforms"_a,
            "n_statistics"_a, "hands_out_keys"_a = false, "n_proposals"_a = 0, "n_snapshots"_a = 0,
-           "records_draws"_a = true, "records_moments"_a = true)
+           "records_draws"_a = true, "records_moments"_a = true, "ranks"_a = nullptr,
+           "n_workers"_a = 1)
+      .def_property_readonly("n_workers", &Coordinator::n_workers)
+      .def_property_readonly("n_rows", &Coordinator::n_rows,
+                             "Rows of every worker's arrays; those beyond its replicas are idle.")
+      .def(
+          "replicas_of",
+          [](const Coordinator& self, std::size_t worker) {
+            const Block block = self.replicas_of(worker);
+            return py::make_tuple(block.first, block.count);
+          },
+          "worker"_a, "(first, count) of the replicas of a worker of this rank.")
       .def(
           "begin_round",
           [](Coordinator& self, std::uint32_t round, std::size_t n_scans,
@@ -216,10 +245,14 @@ void bind_coordinator(py::module_& module) {
           },
           py::kw_only(), "round"_a, "n_scans"_a, "betas"_a, "centre"_a, "scale"_a, "real_bytes"_a,
           "most_draws"_a)
+      .def("begin_block", &Coordinator::begin_block, "n_scans"_a, "first"_a = 0)
       .def(
           "take_draws",
           [](Coordinator& self) {
-            const auto draws = std::make_shared<Draws>(self.take_draws());
+            const auto draws = [&] {
+              const py::gil_scoped_release release;  // other ranks may be late
+              return std::make_shared<Draws>(self.take_draws());
+            }();
             return py::make_tuple(
                 shared(reinterpret_cast<const std::uint8_t*>(draws->x.data()),
                        {size(draws->x.size())}, draws),
@@ -227,14 +260,18 @@ void bind_coordinator(py::module_& module) {
           },
           "The target's states since the last call, as bytes, and their log gamma_0.")
       .def("set_proposals", &Coordinator::set_proposals, "tables"_a)
-      .def("prepare_f32", &prepare<float>, "Chains and randomness of the next scan, float32.")
-      .def("prepare_f64", &prepare<double>, "Chains and randomness of the next scan, float64.")
-      .def("run_scans_f32", &run_scans_in_python<float>, "n_scans"_a, "explore"_a)
-      .def("run_scans_f64", &run_scans_in_python<double>, "n_scans"_a, "explore"_a)
-      .def("end_round", &Coordinator::end_round)
+      .def("prepare_f32", &prepare<float>, "worker"_a = 0,
+           "Chains and randomness of the next scan, float32.")
+      .def("prepare_f64", &prepare<double>, "worker"_a = 0,
+           "Chains and randomness of the next scan, float64.")
+      .def("run_scans_f32", &run_scans_in_python<float>, "worker"_a, "explore"_a)
+      .def("run_scans_f64", &run_scans_in_python<double>, "worker"_a, "explore"_a)
+      .def("fail", &Coordinator::fail, "worker"_a, py::call_guard<py::gil_scoped_release>())
+      .def("end_round", &Coordinator::end_round, py::call_guard<py::gil_scoped_release>())
       .def("rethrow", &Coordinator::rethrow)
+      .def_property_readonly("failed", &Coordinator::failed)
       .def("request_stop", &Coordinator::request_stop)
-      .def_property_readonly("stop_requested", &Coordinator::stop_requested)
+      .def_property_readonly("stopped", &Coordinator::stopped)
       .def_property_readonly("n_scans_done", &Coordinator::n_scans_done)
       .def_property(
           "chains",
@@ -245,16 +282,19 @@ void bind_coordinator(py::module_& module) {
             self.set_chains(as_span(chains));
           },
           "Chain of each replica, shape (n_chains,).")
-      .def_property_readonly(
+      .def(
           "address",
-          [](const Coordinator& self) {
+          [](const Coordinator& self, std::uint32_t worker) {
             const auto address = std::bit_cast<std::uint64_t>(&self);
-            py::array_t<std::uint32_t> halves(2);
-            halves.mutable_at(0) = static_cast<std::uint32_t>(address);
-            halves.mutable_at(1) = static_cast<std::uint32_t>(address >> 32);
-            return halves;
+            py::array_t<std::uint32_t> handle(3);
+            handle.mutable_at(0) = static_cast<std::uint32_t>(address);
+            handle.mutable_at(1) = static_cast<std::uint32_t>(address >> 32);
+            handle.mutable_at(2) = worker;
+            return handle;
           },
-          "The coordinator's address in two halves, for the compiled program's custom call.");
+          "worker"_a,
+          "The coordinator's address in two halves and the worker's number, for the compiled "
+          "program's custom call.");
 }
 
 }  // namespace

@@ -19,27 +19,31 @@ auto as_span(ffi::Buffer<type>& buffer) {
   return std::span(buffer.typed_data(), buffer.element_count());
 }
 
+std::uint64_t joined(const std::uint32_t* halves) {
+  return halves[0] | (static_cast<std::uint64_t>(halves[1]) << 32);
+}
+
 /// Operands: the coordinator's address in two halves (an attribute would become part of the
-/// program and of its cache key), then what was explored. Results: `go_on` (0 or 1), then what the
-/// next scan needs.
+/// program and of its cache key) and the worker's number, then what was explored. Results: whether
+/// to go on, then what the next scan needs.
 template <ffi::DataType type>
 ffi::Error scan(ffi::Buffer<ffi::U32> handle, ffi::Buffer<type> x, ffi::Buffer<type> log_reference,
                 ffi::Buffer<type> v, ffi::Buffer<type> statistics,
-                ffi::ResultBuffer<ffi::S32> go_on, ffi::ResultBuffer<ffi::S32> chains,
-                ffi::ResultBuffer<type> normals, ffi::ResultBuffer<type> uniforms,
-                ffi::ResultBuffer<ffi::U32> keys, ffi::ResultBuffer<type> proposals,
-                ffi::ResultBuffer<type> proposal_logs,
+                ffi::ResultBuffer<ffi::PRED> go_on, ffi::ResultBuffer<ffi::S32> reference_draw,
+                ffi::ResultBuffer<ffi::S32> chains, ffi::ResultBuffer<type> normals,
+                ffi::ResultBuffer<type> uniforms, ffi::ResultBuffer<ffi::U32> keys,
+                ffi::ResultBuffer<type> proposals, ffi::ResultBuffer<type> proposal_logs,
                 ffi::ResultBuffer<ffi::S32> proposal_components) {
   using Real = ffi::NativeType<type>;
-  const std::uint64_t address =
-      handle.typed_data()[0] | (static_cast<std::uint64_t>(handle.typed_data()[1]) << 32);
-  auto& coordinator = *std::bit_cast<Coordinator*>(address);
+  auto& coordinator = *std::bit_cast<Coordinator*>(joined(handle.typed_data()));
+  const std::size_t worker = handle.typed_data()[2];
   const Explored<Real> explored{as_span(x), as_span(log_reference), as_span(v),
                                 as_span(statistics)};
-  const NextScan<Real> next{
-      as_span(*chains),    as_span(*normals),       as_span(*uniforms),           as_span(*keys),
-      as_span(*proposals), as_span(*proposal_logs), as_span(*proposal_components)};
-  go_on->typed_data()[0] = coordinator.scan(explored, next) ? 1 : 0;
+  const NextScan<Real> next{as_span(*reference_draw), as_span(*chains),
+                            as_span(*normals),        as_span(*uniforms),
+                            as_span(*keys),           as_span(*proposals),
+                            as_span(*proposal_logs),  as_span(*proposal_components)};
+  go_on->typed_data()[0] = coordinator.scan(worker, explored, next);
   return ffi::Error::Success();
 }
 
@@ -51,6 +55,7 @@ auto binding() {
       .template Arg<ffi::Buffer<type>>()
       .template Arg<ffi::Buffer<type>>()
       .template Arg<ffi::Buffer<type>>()
+      .template Ret<ffi::Buffer<ffi::PRED>>()
       .template Ret<ffi::Buffer<ffi::S32>>()
       .template Ret<ffi::Buffer<ffi::S32>>()
       .template Ret<ffi::Buffer<type>>()

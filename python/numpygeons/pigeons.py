@@ -14,10 +14,18 @@ from numpygeons.explorers.base import Explorer
 from numpygeons.explorers.checks import check_members, is_trusted
 from numpygeons.explorers.hmc import HMC
 from numpygeons.path import JaxTarget, NumPyroPath, as_path
+from numpygeons.ranks import find_ranks
 from numpygeons.report import Reporter, header, verdict
 from numpygeons.result import PT
 from numpygeons.rounds import Rounds
-from numpygeons.settings import Settings, as_integer, as_recorders, refuse_what_is_to_come
+from numpygeons.settings import (
+    Settings,
+    as_count,
+    as_integer,
+    as_recorders,
+    refuse_what_is_to_come,
+)
+from numpygeons.team import Team
 
 Target = Callable[..., Any] | NumPyroPath | JaxTarget | PT
 
@@ -47,6 +55,9 @@ def pigeons(
         until it has `n_rounds` rounds, or those it was asked for if that is more.
     n_chains : int
         Number of chains; 1 is plain MCMC on the target, without evidence.
+    n_threads : int
+        Threads that explore, at most: no more than there are replicas and cores. Under mpirun each
+        rank has so many. Neither changes the results.
     n_rounds : int
         Round r has 2**r scans; the draws come from the last round. 0 only initialises.
     seed : int
@@ -87,8 +98,9 @@ def pigeons(
     Syed, Bouchard-Cote, Deligiannidis & Doucet (2022), Non-reversible parallel tempering: a
     scalable highly parallel MCMC scheme, JRSS B 84(2), doi:10.1111/rssb.12464.
     """
-    refuse_what_is_to_come(n_threads=n_threads, on=on)
+    refuse_what_is_to_come(on=on)
     check_argument(checkpoint)
+    team = Team(ranks=find_ranks(), n_threads=as_count("n_threads", n_threads))
     settings = Settings(
         n_chains=as_integer("n_chains", n_chains),
         n_rounds=as_integer("n_rounds", n_rounds),
@@ -100,6 +112,7 @@ def pigeons(
         _refuse_changes(target, settings, explorer)
         if checkpoint is not False:
             target.keep(checkpoint)
+        target._rounds.work_with(team)
         total = max(settings.n_rounds, target._rounds.settings.n_rounds)
         _continue(target, total, show_report)
         return target
@@ -113,7 +126,7 @@ def pigeons(
     if checkpoint is not False:
         folder = Folder.make(checkpoint, describe(target, explorer, settings, path))
     try:
-        rounds = Rounds(path, explorer, settings, target)
+        rounds = Rounds(path, explorer, settings, target, team)
     except Exception:
         if folder is not None:
             folder.discard()
@@ -175,7 +188,8 @@ def _continue(pt: PT, total: int, show_report: bool) -> None:
     rounds.prepare()
     pt.interrupted = False
     with Reporter(
-        show=show_report, n_scans=2 ** (total + 1) - 2 ** (rounds.state.round + 1)
+        show=show_report and rounds.team.ranks.rank == 0,
+        n_scans=2 ** (total + 1) - 2 ** (rounds.state.round + 1),
     ) as reporter:
         if rounds.state.round == 0 or rounds.compile_seconds > 0:
             reporter.say(f"compiled in {rounds.compile_seconds:.1f} s")

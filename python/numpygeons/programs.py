@@ -36,13 +36,14 @@ class Programs(NamedTuple):
 
 
 def compile_programs(
-    path: Path, evaluate: Evaluate, explorer: Explorer, settings: Settings
+    path: Path, evaluate: Evaluate, explorer: Explorer, settings: Settings, n_rows: int
 ) -> Programs:
-    """Compiles for these settings, or finds what the path keeps from an earlier run."""
+    """Compiles for these settings, or finds what the path keeps from an earlier run; `n_rows` is
+    the coordinator's."""
     start = time.perf_counter()
 
     def lower_round() -> Lowered:
-        shapes = _shapes(path, evaluate, explorer, settings.n_chains)
+        shapes = _shapes(path, evaluate, explorer, settings.n_chains, n_rows)
         explore = make_explore(checked(explorer), evaluate)
         if is_trusted(explorer):  # nothing but the model can call a library
             one = fits_one_function(evaluate, jax.ShapeDtypeStruct((path.dimension,), path.dtype))
@@ -53,7 +54,7 @@ def compile_programs(
 
     lower: dict[Any, Callable[[], Lowered]] = {
         ("reference", explorer.needs_gradients): lambda: lower_reference(path, evaluate),
-        (settings.driver, settings.n_chains, explorer): lower_round,
+        (settings.driver, settings.n_chains, n_rows, explorer): lower_round,
     }
     missing = [key for key in lower if key not in path.programs]
     if missing:
@@ -63,8 +64,10 @@ def compile_programs(
     return Programs(reference, rounds, time.perf_counter() - start if missing else 0.0)
 
 
-def _shapes(path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int) -> Shapes:
-    """Shapes of everything that the rounds' program works on.
+def _shapes(
+    path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int, n_rows: int
+) -> Shapes:
+    """Shapes of everything that the program of a worker works on.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def _shapes(path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int) -
         return jax.ShapeDtypeStruct(a.shape, path.dtype if a.dtype.kind == "f" else np.int32)
 
     def rows(*shape: int, dtype: Any = path.dtype) -> Any:
-        return jax.ShapeDtypeStruct((n_chains, *shape), dtype)
+        return jax.ShapeDtypeStruct((n_rows, *shape), dtype)
 
     ones = np.ones(path.dimension)
     anything = Start(betas=np.linspace(0, 1, n_chains), centre=ones, scale=ones)
@@ -94,10 +97,10 @@ def _shapes(path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int) -
     check_tuning(explorer, "start", tuning, n_chains)
     return Shapes(
         draws=many(batch_size(path.dimension)),
-        replicas=many(n_chains),
+        replicas=many(n_rows),
         betas=jax.ShapeDtypeStruct((n_chains,), path.dtype),
         tuning=jax.tree.map(table, tuning),
-        chains=jax.ShapeDtypeStruct((n_chains,), np.int32),
+        chains=jax.ShapeDtypeStruct((n_rows,), np.int32),
         noise=Noise(
             normals=rows(noise.n_normals),
             uniforms=rows(noise.n_uniforms),

@@ -33,6 +33,7 @@ from numpygeons.records import RoundRecord
 from numpygeons.reference_draws import Batch, ReferenceDraws
 from numpygeons.settings import Settings
 from numpygeons.starting_points import robust_location_and_scale, starting_points
+from numpygeons.team import Interrupts, Team
 from numpygeons.traces import Traces
 
 Purpose = _core.random.Purpose
@@ -79,10 +80,15 @@ class Rounds:
     """A run: where it stands, and how to do the next round."""
 
     def __init__(
-        self, path: Path, explorer: Explorer, settings: Settings, target: Any = None
+        self,
+        path: Path,
+        explorer: Explorer,
+        settings: Settings,
+        target: Any = None,
+        team: Team | None = None,
     ) -> None:
         """Compiles, draws from the reference, and finds starting points. `target`: what the path
-        was made of, for who wants to write the run down.
+        was made of, for who wants to write the run down; `team`: who does the work.
 
         Raises
         ------
@@ -90,6 +96,7 @@ class Rounds:
             When no draw from the reference has a finite V: there is nowhere to start.
         """
         self._describe(path, explorer, settings, target)
+        self.team = team or Team()
         self.prepare()
 
     @classmethod
@@ -108,11 +115,23 @@ class Rounds:
     def _describe(self, path: Path, explorer: Explorer, settings: Settings, target: Any) -> None:
         self.path, self.explorer, self.settings, self.target = path, explorer, settings, target
         self.is_prepared = self.is_started = False
+        self.team = Team()
         self.state = nowhere(settings.n_chains, path.dimension)
         self.compile_seconds = 0.0  # that belong to the next round's record
 
+    def work_with(self, team: Team) -> None:
+        """Lets others do the work from now on; the results do not change."""
+        if team != self.team:
+            self.team, self.is_prepared = team, False
+
     def prepare(self) -> None:
-        """Compiles what rounds need, and starts a run that has not begun. Once is enough."""
+        """Compiles what rounds need, and starts a run that has not begun. Once is enough.
+
+        Raises
+        ------
+        ValueError
+            When the ranks do not all have the same run before them.
+        """
         if not self.is_prepared:
             with jax.enable_x64(self.path.dtype == np.float64):
                 self._prepare()
@@ -122,11 +141,6 @@ class Rounds:
         path, explorer, settings = self.path, self.explorer, self.settings
         n = settings.n_chains
         evaluate = make_evaluate(path, with_gradients=explorer.needs_gradients)
-        programs = compile_programs(path, evaluate, explorer, settings)
-        self.compile_seconds = programs.seconds
-        self.driver: Driver = DRIVERS[settings.driver](programs.round)
-        self._reference = ReferenceDraws(programs.reference, path.dimension, settings.seed)
-        self._batch: tuple[int, Batch] | None = None  # the reference draws made last
         noise = explorer.noise(path.dimension)
         self._coordinator = _core.engine.Coordinator(
             seed=settings.seed,
@@ -139,9 +153,17 @@ class Rounds:
             n_proposals=noise.n_proposals,
             n_snapshots=explorer.n_snapshots(n, path.dimension),
             records_draws=any(name in settings.record for name in READ_DRAWS),
+            ranks=self.team.ranks.communicator,
+            n_workers=self.team.n_workers(n),
         )
+        programs = compile_programs(path, evaluate, explorer, settings, self._coordinator.n_rows)
+        self.compile_seconds = programs.seconds
+        self.driver: Driver = DRIVERS[settings.driver](programs.round)
+        self._reference = ReferenceDraws(programs.reference, path.dimension, settings.seed)
+        self._batch: tuple[int, Batch] | None = None  # the reference draws made last
         pilot = self._reference.batch(Purpose.initial_state, 0).states
         self._reference_v: Floats = np.sort(np.asarray(pilot.v, np.float64))[::-1]
+        self.team.require_the_same(settings, explorer, np.asarray(pilot.x), np.asarray(pilot.v))
         if not self.is_started:
             replicas = starting_points(path, evaluate, self._reference, pilot, n)
             self.state = self._start(replicas, np.asarray(pilot.x, np.float64))
@@ -168,8 +190,10 @@ class Rounds:
     def _advance(self, progress: Progress) -> RoundRecord:
         start = time.perf_counter()
         before = self.state
-        replicas, traces, n_redrawn = self._scans(before, progress)
-        data = self._coordinator.end_round()
+        with self.team.interrupts(self._coordinator) as interrupts:
+            parts, traces, n_redrawn = self._scans(before, progress, interrupts)
+            data = self._coordinator.end_round()
+            replicas = self.team.gathered(self._coordinator, parts)
         steps = step_sizes(before.tuning, self.settings.n_chains)
         record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
         after = self._adapted(before, data, record, evidence)
@@ -183,10 +207,17 @@ class Rounds:
             },
             n_redrawn=n_redrawn,
         )
-        self.state = replace(
-            after,
+        # What other machines compute may differ in the last bits: all take the first rank's.
+        record, betas, tuning, centres, scales = self.team.ranks.broadcast(
+            (record, after.betas, after.tuning, after.centres, after.scales)
+        )
+        self.state = Between(
             replicas=replicas,
             chains=self._coordinator.chains,
+            betas=betas,
+            tuning=tuning,
+            centres=centres,
+            scales=scales,
             records=(*before.records, record),
             traces=traces,
             data=data,
@@ -195,9 +226,11 @@ class Rounds:
         self.compile_seconds = 0.0
         return record
 
-    def _scans(self, before: Between, progress: Progress) -> tuple[Replicas, Traces, int]:
-        """The scans of the next round: replicas after it, what it traced, and how many reference
-        draws were made again."""
+    def _scans(
+        self, before: Between, progress: Progress, interrupts: Interrupts
+    ) -> tuple[list[Replicas], Traces, int]:
+        """The scans of the next round: the replicas of each worker after it, what it traced, and
+        how many reference draws were made again."""
         number = before.round + 1
         path = self.path
         traces = Traces(path, 2**number, self.settings.record)
@@ -219,19 +252,20 @@ class Rounds:
         tuning = jax.tree.map(cast, before.tuning)
         self._coordinator.set_proposals(proposals(self.explorer, tuning))
         betas, tuning = jax.device_put((cast(before.betas), tuning))
-        replicas, n_redrawn = before.replicas, 0
+        parts, n_redrawn = self.team.split(self._coordinator, before.replicas), 0
         for block, redrawn in self._blocks(number):
             n_redrawn += redrawn
-            replicas = self.driver.run(
-                self._coordinator,
-                replicas,
-                betas,
-                tuning,
-                block,
-                lambda done: progress(number, done, 2**number),
-            )
+            with interrupts.agreed():
+                parts = self.driver.run(
+                    self._coordinator,
+                    parts,
+                    betas,
+                    tuning,
+                    block,
+                    lambda done: progress(number, done, 2**number),
+                )
             traces.append(*self._coordinator.take_draws())
-        return replicas, traces, n_redrawn
+        return parts, traces, n_redrawn
 
     def _blocks(self, number: int) -> Iterator[tuple[Block, int]]:
         """The scans of a round, cut where the batches of reference draws end, each with the

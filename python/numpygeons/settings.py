@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,6 @@ LATER_RECORDERS = ("disk",)
 DRIVERS = ("fused", "stepwise")
 MOST_ROUNDS = 30  # 2**30 scans
 MOST_CHAINS = 2**16
-RANKS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS")  # set by mpirun
 
 
 def record_default() -> tuple[str, ...]:
@@ -87,17 +85,15 @@ def as_recorders(record: Iterable[Any] | None) -> tuple[str, ...]:
     return names
 
 
-def refuse_what_is_to_come(*, n_threads: Any, on: Any) -> None:
+def as_count(name: str, value: Any) -> int:
+    """`value` as an int of at least 1."""
+    count = as_integer(name, value)
+    if count < 1:
+        raise ValueError(f"{name} must be at least 1: got {count}")
+    return count
+
+
+def refuse_what_is_to_come(*, on: Any) -> None:
     """Raises NotImplementedError for what the contract names and this version cannot do."""
-    if as_integer("n_threads", n_threads) < 1:
-        raise ValueError(f"n_threads must be at least 1: got {n_threads}")
-    if n_threads != 1:
-        raise NotImplementedError(f"n_threads = {n_threads}: threads are not supported yet, use 1")
     if on is not None:
         raise NotImplementedError("on: other processes are not supported yet, use None")
-    for variable in RANKS:
-        if os.environ.get(variable, "1") not in ("", "1"):
-            raise NotImplementedError(
-                f"started by mpirun ({variable} = {os.environ[variable]}): several ranks are not "
-                "supported yet, and would repeat the same run; start one process"
-            )

@@ -38,6 +38,13 @@ def begin(coordinator, n_chains, *, n_scans, betas=None, number=1, real_bytes=8)
     )
 
 
+def run(coordinator, n_scans, explore, dtype=np.float64):
+    coordinator.begin_block(n_scans)
+    scans = coordinator.run_scans_f64 if dtype == np.float64 else coordinator.run_scans_f32
+    scans(0, explore)
+    coordinator.rethrow()
+
+
 class Exploration:
     """Random states of every replica; V depends on the chain; all that happens is kept."""
 
@@ -47,7 +54,7 @@ class Exploration:
         self.scans, self.chains, self.noise = [], [], []
         self.x, self.log_reference, self.v, self.statistics = [], [], [], []
 
-    def __call__(self, scan, chains, normals, uniforms, keys, *proposals):
+    def __call__(self, scan, draw, chains, normals, uniforms, keys, *proposals):
         self.scans.append(scan)
         self.chains.append(chains.copy())
         self.noise.append((normals.copy(), uniforms.copy()))
@@ -92,9 +99,8 @@ def test_the_index_process_is_that_of_a_plain_reimplementation(n_chains, dtype):
     coordinator, explore = make(n_chains), Exploration(n_chains, dtype=dtype)
     betas = np.linspace(0, 1, n_chains) ** 2 if n_chains > 1 else np.ones(1)
     begin(coordinator, n_chains, n_scans=64, betas=betas, number=5, real_bytes=dtype().itemsize)
-    run = coordinator.run_scans_f64 if dtype == np.float64 else coordinator.run_scans_f32
-    run(40, explore)
-    run(24, explore)
+    run(coordinator, 40, explore, dtype)
+    run(coordinator, 24, explore, dtype)
     chains, last = expected_chains(explore, betas, 5)
     np.testing.assert_array_equal(explore.chains, chains)
     np.testing.assert_array_equal(coordinator.chains, last)
@@ -120,7 +126,7 @@ def test_replicas_that_always_swap_make_the_round_trips_of_the_closed_form(n_cha
         return x, log_reference, 0 * v, statistics
 
     begin(coordinator, n_chains, n_scans=n_scans)
-    coordinator.run_scans_f64(n_scans, indifferent)
+    run(coordinator, n_scans, indifferent)
     data = coordinator.end_round()
     # A replica goes around in 2 n_chains scans; they first meet the reference 0, 2, 4, ... in.
     left = [n_scans - 2 * k for k in range(n_chains)]
@@ -135,12 +141,12 @@ def test_replicas_that_always_swap_make_the_round_trips_of_the_closed_form(n_cha
 def test_replicas_that_never_swap_stay():
     coordinator, explore = make(4), Exploration(4)
 
-    def hostile(scan, chains, normals, uniforms, keys, *proposals):
-        x, log_reference, _, statistics = explore(scan, chains, normals, uniforms, keys, *proposals)
+    def hostile(scan, draw, chains, *noise):
+        x, log_reference, _, statistics = explore(scan, draw, chains, *noise)
         return x, log_reference, 1e6 * chains, statistics
 
     begin(coordinator, 4, n_scans=32)
-    coordinator.run_scans_f64(32, hostile)
+    run(coordinator, 32, hostile)
     data = coordinator.end_round()
     np.testing.assert_array_equal(data.replicas, np.tile(np.arange(4), (32, 1)))
     assert data.n_restarts == data.n_round_trips == 0
@@ -149,7 +155,7 @@ def test_replicas_that_never_swap_stay():
 def test_sums_and_moments_are_those_of_the_recorded_visits():
     n, coordinator, explore = 5, make(5), Exploration(5)
     begin(coordinator, n, n_scans=100)
-    coordinator.run_scans_f64(100, explore)
+    run(coordinator, 100, explore)
     data = coordinator.end_round()
     x, statistics = explore.by_chain("x"), explore.by_chain("statistics")
     np.testing.assert_allclose(data.statistic_sums, statistics.sum(axis=0), rtol=1e-13)
@@ -162,10 +168,9 @@ def test_sums_and_moments_are_those_of_the_recorded_visits():
 def test_draws_are_the_targets_states_in_scan_order_and_are_given_up_once(dtype):
     coordinator, explore = make(3), Exploration(3, dtype=dtype)
     begin(coordinator, 3, n_scans=20, real_bytes=dtype().itemsize)
-    run = coordinator.run_scans_f64 if dtype == np.float64 else coordinator.run_scans_f32
     taken = []
     for n_scans in (12, 8):
-        run(n_scans, explore)
+        run(coordinator, n_scans, explore, dtype)
         x, log_reference = coordinator.take_draws()
         taken.append((x.view(dtype).reshape(-1, DIMENSION), log_reference))
     assert [len(log_reference) for _, log_reference in taken] == [12, 8]
@@ -181,7 +186,7 @@ def test_draws_are_the_targets_states_in_scan_order_and_are_given_up_once(dtype)
 def test_what_is_not_asked_for_is_not_recorded():
     coordinator = make(3, records_draws=False, records_moments=False)
     begin(coordinator, 3, n_scans=4)
-    coordinator.run_scans_f64(4, Exploration(3))
+    run(coordinator, 4, Exploration(3))
     assert len(coordinator.take_draws()[0]) == 0
     assert coordinator.end_round().means.shape[0] == 0
 
@@ -192,7 +197,7 @@ def test_the_noise_of_a_replica_is_its_stream_of_round_and_scan(dtype):
     begin(coordinator, 3, n_scans=6, number=4, real_bytes=dtype().itemsize)
     double = dtype == np.float64
     first = coordinator.prepare_f64() if double else coordinator.prepare_f32()
-    (coordinator.run_scans_f64 if double else coordinator.run_scans_f32)(6, explore)
+    run(coordinator, 6, explore, dtype)
     draw = normals if double else normals_float32
     for scan, (z, u) in enumerate(explore.noise, start=1):
         assert z.dtype == u.dtype == dtype
@@ -200,8 +205,8 @@ def test_the_noise_of_a_replica_is_its_stream_of_round_and_scan(dtype):
             key = (SEED, Purpose.explore, replica, 4, scan)
             np.testing.assert_array_equal(z[replica], draw(*key, 4))
         assert np.all((u > 0) & (u < 1))
-    np.testing.assert_array_equal(first[1], explore.noise[0][0])
-    np.testing.assert_array_equal(first[2], explore.noise[0][1])
+    np.testing.assert_array_equal(first[2], explore.noise[0][0])
+    np.testing.assert_array_equal(first[3], explore.noise[0][1])
     everything = np.array([z for z, _ in explore.noise])
     assert len(np.unique(everything)) == everything.size
     lone = uniforms(SEED, Purpose.explore, 0, 4, 1, 1)
@@ -215,12 +220,12 @@ class Bad(Exploration):
         super().__init__(4)
         self.bad = what, value, chain, scan
 
-    def __call__(self, scan, chains, normals, uniforms, keys, *proposals):
+    def __call__(self, scan, draw, chains, normals, uniforms, keys, *proposals):
         what, value, chain, bad_scan = self.bad
         result = dict(
             zip(
                 ("x", "log_reference", "v", "statistics"),
-                super().__call__(scan, chains, normals, uniforms, keys, *proposals),
+                super().__call__(scan, draw, chains, normals, uniforms, keys, *proposals),
                 strict=True,
             )
         )
@@ -246,7 +251,7 @@ def test_numbers_that_leave_no_way_on_are_named_with_their_place(what, value, ch
     coordinator, explore = make(4), Bad(what, value, chain=chain, scan=9)
     begin(coordinator, 4, n_scans=16, betas=[0, 0.125, 0.5, 1], number=4)
     with pytest.raises(NumericalError, match=message) as error:
-        coordinator.run_scans_f64(16, explore)
+        run(coordinator, 16, explore)
     beta = (0, 0.125, 0.5, 1)[chain]
     where = f"replica {explore.replica}, chain {chain}, beta {beta}, round 4, scan 9"
     assert str(error.value).endswith(where)
@@ -261,7 +266,7 @@ def test_numbers_that_leave_no_way_on_are_named_with_their_place(what, value, ch
 def test_likelihood_zero_at_the_reference_is_counted_and_swaps_nothing(value):
     coordinator, explore = make(4), Bad("v", value, chain=0, scan=9)
     begin(coordinator, 4, n_scans=16)
-    coordinator.run_scans_f64(16, explore)
+    run(coordinator, 16, explore)
     data = coordinator.end_round()
     assert data.n_zero_likelihood == 1
     assert data.first_zero_likelihood == (explore.replica, 0, 0.0, 9)
@@ -269,7 +274,7 @@ def test_likelihood_zero_at_the_reference_is_counted_and_swaps_nothing(value):
     assert explore.chains[9][explore.replica] == 0  # scan 9 pairs 0 and 1; it was refused
     untouched = make(4)
     begin(untouched, 4, n_scans=2)
-    untouched.run_scans_f64(2, Exploration(4))
+    run(untouched, 2, Exploration(4))
     data = untouched.end_round()
     assert (data.n_zero_likelihood, data.first_zero_likelihood) == (0, None)
 
@@ -279,10 +284,10 @@ def test_a_round_cannot_end_before_its_last_scan_nor_twice():
     with pytest.raises(RuntimeError, match="the round is not complete"):
         coordinator.end_round()
     begin(coordinator, 3, n_scans=8)
-    coordinator.run_scans_f64(5, Exploration(3))
+    run(coordinator, 5, Exploration(3))
     with pytest.raises(RuntimeError, match="the round is not complete: 5 of 8 scans are done"):
         coordinator.end_round()
-    coordinator.run_scans_f64(3, Exploration(3))
+    run(coordinator, 3, Exploration(3))
     coordinator.end_round()
     with pytest.raises(RuntimeError, match="the round is not complete"):
         coordinator.end_round()
@@ -297,20 +302,20 @@ def test_a_request_to_stop_makes_the_scan_under_way_the_last():
         return explore(scan, *arguments)
 
     begin(coordinator, 3, n_scans=8)
-    coordinator.run_scans_f64(8, impatient)
+    run(coordinator, 8, impatient)
     assert coordinator.n_scans_done == 5
-    assert coordinator.stop_requested
+    assert coordinator.stopped
 
 
 def test_going_back_to_the_chains_of_a_rounds_start_repeats_it():
     coordinator, first, again = make(5), Exploration(5), Exploration(5)
     begin(coordinator, 5, n_scans=9)
-    coordinator.run_scans_f64(9, Exploration(5))
+    run(coordinator, 9, Exploration(5))
     start = coordinator.chains
     for explore in (first, again):
         coordinator.chains = start
         begin(coordinator, 5, n_scans=16, number=2)
-        coordinator.run_scans_f64(16, explore)
+        run(coordinator, 16, explore)
     np.testing.assert_array_equal(first.chains, again.chains)
     assert first.chains[0].tolist() != list(range(5))
 
@@ -330,7 +335,7 @@ def test_an_exploration_of_the_wrong_shape_is_an_error(position, shape):
 
     begin(coordinator, 3, n_scans=4)
     with pytest.raises(ValueError, match=r"shape|must have|got"):
-        coordinator.run_scans_f64(4, wrong)
+        run(coordinator, 4, wrong)
 
 
 def test_bad_settings_are_errors():
@@ -355,4 +360,4 @@ def test_an_error_of_the_exploration_passes_through():
         raise ZeroDivisionError("mine")
 
     with pytest.raises(ZeroDivisionError, match="mine"):
-        coordinator.run_scans_f64(4, broken)
+        run(coordinator, 4, broken)

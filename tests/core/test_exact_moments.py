@@ -28,11 +28,11 @@ def moments(x, centre=0.0, scale=1.0, dtype=np.float64):
         most_draws=n_scans,
     )
 
-    def explore(scan, chains, *noise):
+    def explore(scan, draw, chains, *noise):
         return x[scan], np.zeros(n, dtype), 1e9 * chains.astype(dtype), np.zeros((n, 0), dtype)
 
     run = coordinator.run_scans_f64 if dtype == np.float64 else coordinator.run_scans_f32
-    run(n_scans, explore)
+    run(0, explore)
     data = coordinator.end_round()
     assert np.all(data.replicas == np.arange(n))
     return data.counts, data.means, data.squared_deviations
@@ -79,10 +79,10 @@ def test_it_does_not_matter_which_replica_visits(x):
             most_draws=n_scans,
         )
 
-        def explore(scan, chains, *noise):
+        def explore(scan, draw, chains, *noise):
             return by_chain[scan][chains], np.zeros(n), v[scan][chains], np.zeros((n, 0))
 
-        coordinator.run_scans_f64(n_scans, explore)
+        coordinator.run_scans_f64(0, explore)
         data = coordinator.end_round()
         results.append((data.counts, data.means, data.squared_deviations, data.v))
         np.testing.assert_array_equal(data.v, v)

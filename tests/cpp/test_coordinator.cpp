@@ -63,7 +63,7 @@ TEST_CASE("a path of exact draws gives its evidence and its moments") {
   Run run;
   constexpr std::size_t n_scans = 4096;
   run.begin(n_scans);
-  run_scans<double>(run.coordinator, n_scans, std::ref(run.explorer));
+  run_scans<double>(run.coordinator, 0, std::ref(run.explorer));
   const auto data = run.coordinator.end_round();
 
   const RoundEvidence evidence =
@@ -91,7 +91,8 @@ TEST_CASE("a path of exact draws gives its evidence and its moments") {
 TEST_CASE("a round that stops early is not a round") {
   Run run;
   run.begin(64);
-  run_scans<double>(run.coordinator, 10, std::ref(run.explorer));
+  run.coordinator.begin_block(10, 0);
+  run_scans<double>(run.coordinator, 0, std::ref(run.explorer));
   CHECK(run.coordinator.n_scans_done() == 10);
   CHECK_THROWS_AS((void)run.coordinator.end_round(), std::logic_error);
 }
@@ -104,7 +105,9 @@ TEST_CASE("numbers that leave no way on are named") {
     run.explorer.v[2] = std::numeric_limits<double>::infinity();
     return explored;
   };
-  CHECK_THROWS_WITH_AS(run_scans<double>(run.coordinator, 8, explore),
+  run_scans<double>(run.coordinator, 0, explore);
+  CHECK(run.coordinator.failed());
+  CHECK_THROWS_WITH_AS(run.coordinator.rethrow(),
                        doctest::Contains("replica 2, chain 2, beta 0.5, round 1, scan 1"),
                        NumericalError);
 }

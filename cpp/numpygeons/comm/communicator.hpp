@@ -1,4 +1,4 @@
-/// States what ranks say to each other during a scan: one gathering of a few numbers.
+/// States what ranks say to each other during a scan: one gathering of a few bytes.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ class Communicator {
   /// Gathers the blocks of all ranks in order of rank; blocks until every rank has called it.
   /// `own` has the same length on every rank, `all` holds size() times as many. Throws
   /// CommunicationError when another rank is gone.
-  virtual void allgather(std::span<const double> own, std::span<double> all) = 0;
+  virtual void allgather(std::span<const std::byte> own, std::span<std::byte> all) = 0;
 };
 
 }  // namespace numpygeons

@@ -11,7 +11,7 @@ class LocalCommunicator final : public Communicator {
  public:
   [[nodiscard]] std::size_t rank() const noexcept override { return 0; }
   [[nodiscard]] std::size_t size() const noexcept override { return 1; }
-  void allgather(std::span<const double> own, std::span<double> all) override {
+  void allgather(std::span<const std::byte> own, std::span<std::byte> all) override {
     std::ranges::copy(own, all.begin());
   }
 };

@@ -1,3 +1,4 @@
+/// Implements the communicator over an MPI that is bound at run time.
 #include "numpygeons/comm/mpi.hpp"
 
 #include <dlfcn.h>
@@ -106,8 +107,8 @@ class Bound final : public MpiCommunicator {
   [[nodiscard]] std::span<const Peer> peers() const noexcept override { return peers_; }
   [[nodiscard]] const std::string& broken() const noexcept override { return broken_; }
 
-  void allgather(std::span<const double> own, std::span<double> all) override {
-    gather(std::as_bytes(own), std::as_writable_bytes(all));
+  void allgather(std::span<const std::byte> own, std::span<std::byte> all) override {
+    gather(own, all);
   }
 
   void broadcast(std::span<std::byte> bytes, std::size_t root) override {

@@ -1,3 +1,4 @@
+/// Implements the look at the processes of other ranks.
 #include "numpygeons/comm/peers.hpp"
 
 #include <signal.h>

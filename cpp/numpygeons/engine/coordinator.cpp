@@ -1,6 +1,7 @@
 /// Implements the coordinator.
 #include "numpygeons/engine/coordinator.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "numpygeons/base/errors.hpp"
+#include "numpygeons/comm/local.hpp"
 #include "numpygeons/random/streams.hpp"
 #include "numpygeons/tempering/deo.hpp"
 #include "numpygeons/tempering/swap_rule.hpp"
@@ -27,54 +29,69 @@ std::string shortest(double number) {
 
 }  // namespace
 
-Coordinator::Coordinator(const CoordinatorSettings& settings)
+Coordinator::Coordinator(const CoordinatorSettings& settings, std::shared_ptr<Communicator> ranks,
+                         std::size_t n_workers)
     : settings_(settings),
+      ranks_(ranks ? std::move(ranks) : std::make_shared<LocalCommunicator>()),
+      own_(block_of(settings.n_chains, ranks_->size(), ranks_->rank())),
+      rendezvous_(n_workers),
       index_process_(settings.n_chains),
       round_trips_(settings.n_chains),
+      visits_({.n_chains = settings.n_chains,
+               .dimension = settings.dimension,
+               .n_snapshots = settings.n_snapshots,
+               .keeps_draws = settings.records_draws,
+               .keeps_moments = settings.records_moments},
+              own_),
       acceptances_(settings.n_chains - 1),
-      uniforms_(settings.n_chains - 1) {
+      uniforms_(settings.n_chains - 1),
+      explored_chains_(settings.n_chains),
+      worker_error_(n_workers) {
   if (settings.dimension == 0) throw std::invalid_argument("dimension must be at least 1: got 0");
+  if (n_workers == 0) throw std::invalid_argument("n_workers must be at least 1: got 0");
+  for (std::size_t w = 0; w < n_workers; ++w) {
+    const Block part = block_of(own_.count, n_workers, w);
+    blocks_.push_back({own_.first + part.first, part.count});
+  }
+  const std::size_t n = settings.n_chains, most = largest_block(n, ranks_->size());
+  n_rows_ = std::max(largest_block(most, n_workers), std::min<std::size_t>(n, 2));
+  const std::size_t message = 1 + most * row_width();
+  own_rows_.resize(message);
+  all_rows_.resize(message * ranks_->size());
+  for (std::size_t rank = 0; rank < ranks_->size(); ++rank) {
+    const std::size_t count = block_of(n, ranks_->size(), rank).count;
+    for (std::size_t i = 0; i < count; ++i) places_.push_back(rank * message + 1 + i * row_width());
+  }
 }
 
 void Coordinator::begin_round(std::uint32_t round, std::size_t n_scans, const Schedule& schedule,
                               std::span<const double> centre, std::span<const double> scale,
                               std::size_t real_bytes, std::size_t most_draws) {
-  const std::size_t n = settings_.n_chains, d = settings_.dimension;
+  const std::size_t n = settings_.n_chains;
   if (schedule.betas().size() != n)
     throw std::invalid_argument("the schedule must have one beta per chain: got " +
                                 std::to_string(schedule.betas().size()) + " betas for " +
                                 std::to_string(n) + " chains");
-  if (settings_.records_moments && (centre.size() != n * d || scale.size() != n * d))
-    throw std::invalid_argument("centre and scale must hold n_chains x dimension numbers, " +
-                                std::to_string(n * d) + ": got " + std::to_string(centre.size()) +
-                                " and " + std::to_string(scale.size()));
+  visits_.begin_round(n_scans, centre, scale, real_bytes, most_draws);
   betas_.assign(schedule.betas().begin(), schedule.betas().end());
   round_trips_.start_round();
-  moments_.clear();
-  if (settings_.records_moments)
-    for (std::size_t c = 0; c < n; ++c)
-      moments_.emplace_back(centre.subspan(c * d, d), scale.subspan(c * d, d));
   data_ = std::make_shared<RoundData>();
   data_->round = round;
   data_->n_scans = n_scans;
   data_->n_chains = n;
-  data_->dimension = d;
+  data_->dimension = settings_.dimension;
   data_->n_statistics = settings_.n_statistics;
   data_->v.resize(n_scans * n);
   data_->replicas.resize(n_scans * n);
   data_->statistic_sums.assign(n * settings_.n_statistics, 0.0);
-  if (const std::size_t most = settings_.n_snapshots; most > 0) {
-    data_->snapshot_stride = (n_scans + most - 1) / most;
-    data_->snapshots.reserve(n_scans / data_->snapshot_stride * n * d);
-  }
-  real_bytes_ = real_bytes;
-  most_draws_ = most_draws;
-  (void)take_draws();  // empties, and reserves what the round needs
+  data_->snapshot_stride = visits_.snapshot_stride();
   n_scans_ = n_scans;
-  scan_ = 0;
+  scan_ = n_draws_taken_ = 0;
   n_scans_done_ = 0;
-  stop_requested_ = false;
+  stop_requested_ = worker_failed_ = stopped_ = failed_ = false;
   error_ = nullptr;
+  std::ranges::fill(worker_error_, nullptr);
+  begin_block(n_scans, 0);
 }
 
 void Coordinator::set_proposals(std::vector<Proposals> tables) {
@@ -93,76 +110,104 @@ void Coordinator::set_proposals(std::vector<Proposals> tables) {
   proposals_ = std::move(tables);
 }
 
+void Coordinator::begin_block(std::size_t n_scans, std::size_t first) {
+  block_end_ = std::min(scan_ + n_scans, n_scans_);
+  goes_on_ = true;
+  reference_shift_ = first - scan_;
+}
+
 template <class Real>
-void Coordinator::propose(Replica replica, Chain chain, const NextScan<Real>& next) const {
+void Coordinator::propose(std::size_t row, Chain chain, const NextScan<Real>& next) const {
   const std::size_t d = settings_.dimension;
-  std::size_t row = replica.value * settings_.n_proposals;
+  std::size_t place = row * settings_.n_proposals;
   for (std::uint32_t source = 0; source < proposals_.size(); ++source) {
     const std::size_t n = proposals_[source].n_most();
-    const ProposalRows<Real> rows{next.proposals.subspan(row * d, n * d),
-                                  next.proposal_logs.subspan(2 * row, 2 * n),
-                                  next.proposal_components.subspan(row, n)};
+    const ProposalRows<Real> rows{next.proposals.subspan(place * d, n * d),
+                                  next.proposal_logs.subspan(2 * place, 2 * n),
+                                  next.proposal_components.subspan(place, n)};
     proposals_[source].draw(settings_.seed, source, data_->round, scan_ + 1, chain, rows);
-    row += n;
+    place += n;
   }
 }
 
 template <class Real>
-void Coordinator::prepare(const NextScan<Real>& next) const {
+void Coordinator::prepare(std::size_t worker, const NextScan<Real>& next) const {
   const std::size_t n_normals = settings_.n_normals, n_uniforms = settings_.n_uniforms;
-  for (std::uint32_t r = 0; r < settings_.n_chains; ++r) {
-    const Chain chain = index_process_.chain_of(Replica{r});
-    next.chains[r] = static_cast<std::int32_t>(chain.value);
-    Stream stream({settings_.seed, Purpose::explore, r, data_->round, scan_ + 1});
-    stream.fill_normals(next.normals.subspan(r * n_normals, n_normals));
-    stream.fill_uniforms(next.uniforms.subspan(r * n_uniforms, n_uniforms));
+  next.reference_draw[0] = static_cast<std::int32_t>(scan_ + reference_shift_);
+  const Block own = blocks_[worker];
+  for (std::size_t row = 0; row < own.count; ++row) {
+    const Replica replica{static_cast<std::uint32_t>(own.first + row)};
+    const Chain chain = index_process_.chain_of(replica);
+    next.chains[row] = static_cast<std::int32_t>(chain.value);
+    Stream stream({settings_.seed, Purpose::explore, replica, data_->round, scan_ + 1});
+    stream.fill_normals(next.normals.subspan(row * n_normals, n_normals));
+    stream.fill_uniforms(next.uniforms.subspan(row * n_uniforms, n_uniforms));
     if (settings_.hands_out_keys) {
       const auto key =
-          jax_key({settings_.seed, Purpose::jax_key, Replica{r}, data_->round, scan_ + 1});
-      next.keys[2 * r] = key[0];
-      next.keys[2 * r + 1] = key[1];
+          jax_key({settings_.seed, Purpose::jax_key, replica, data_->round, scan_ + 1});
+      next.keys[2 * row] = key[0];
+      next.keys[2 * row + 1] = key[1];
     }
-    propose(Replica{r}, chain, next);
+    propose(row, chain, next);
   }
 }
 
+const double* Coordinator::row_of(Replica replica) const noexcept {
+  return all_rows_.data() + places_[replica.value];
+}
+
 template <class Real>
-void Coordinator::record(const Explored<Real>& explored) {
-  const std::size_t n = settings_.n_chains, d = settings_.dimension;
+void Coordinator::hand_in(std::size_t worker, const Explored<Real>& explored) noexcept {
+  const Block own = blocks_[worker];
   const std::size_t n_statistics = settings_.n_statistics;
-  const std::size_t stride = data_->snapshot_stride;
-  const bool keeps = stride > 0 && (scan_ + 1) % stride == 0;
+  double* row = own_rows_.data() + 1 + (own.first - own_.first) * row_width();
+  for (std::size_t r = 0; r < own.count; ++r) {
+    *row++ = static_cast<double>(explored.log_reference[r]);
+    *row++ = static_cast<double>(explored.v[r]);
+    for (std::size_t k = 0; k < n_statistics; ++k)
+      *row++ = static_cast<double>(explored.statistics[r * n_statistics + k]);
+  }
+}
+
+/// Tells all ranks how this one's replicas fared, and takes note of the gravest signal.
+void Coordinator::exchange() {
+  const bool stops = stop_requested_.load(std::memory_order_relaxed);
+  const bool fails = worker_failed_.load(std::memory_order_relaxed);
+  const Signal own = fails ? Signal::failed : (stops ? Signal::stop : Signal::go_on);
+  own_rows_[0] = static_cast<double>(own);
+  ranks_->allgather(std::as_bytes(std::span(own_rows_)),
+                    std::as_writable_bytes(std::span(all_rows_)));
+  for (std::size_t rank = 0; rank < ranks_->size(); ++rank) {
+    const double signal = all_rows_[rank * own_rows_.size()];
+    stopped_ |= signal == static_cast<double>(Signal::stop);
+    failed_ |= signal == static_cast<double>(Signal::failed);
+  }
+}
+
+void Coordinator::record() {
+  const std::size_t n = settings_.n_chains, n_statistics = settings_.n_statistics;
   double* const v_row = data_->v.data() + scan_ * n;
   std::uint32_t* const replica_row = data_->replicas.data() + scan_ * n;
   for (std::uint32_t c = 0; c < n; ++c) {
     const Replica replica = index_process_.replica_at(Chain{c});
-    const std::size_t r = replica.value;
-    double v = static_cast<double>(explored.v[r]);
+    const double* const row = row_of(replica);
+    double v = row[1];
     if (std::isnan(v)) v = minus_infinity;
     if (!std::isfinite(v)) {
-      if (v > 0) fail("V = log target - log reference is +inf", replica, Chain{c});
+      if (v > 0) leave_no_way_on("V = log target - log reference is +inf", replica, Chain{c});
       if (betas_[c] > 0)
-        fail("the explorer returned a state of likelihood zero", replica, Chain{c});
+        leave_no_way_on("the explorer returned a state of likelihood zero", replica, Chain{c});
       if (data_->n_zero_likelihood++ == 0)
         data_->first_zero_likelihood = FirstZeroLikelihood{replica, Chain{c}, betas_[c], scan_ + 1};
     }
-    const double log_reference = static_cast<double>(explored.log_reference[r]);
-    if (!std::isfinite(log_reference))
-      fail("the log density of the reference is not finite", replica, Chain{c});
+    if (!std::isfinite(row[0]))
+      leave_no_way_on("the log density of the reference is not finite", replica, Chain{c});
     v_row[c] = v;
     replica_row[c] = replica.value;
     for (std::size_t k = 0; k < n_statistics; ++k)
-      data_->statistic_sums[c * n_statistics + k] +=
-          static_cast<double>(explored.statistics[r * n_statistics + k]);
-    const auto x = explored.x.subspan(r * d, d);
-    if (keeps) data_->snapshots.insert(data_->snapshots.end(), x.begin(), x.end());
-    if (settings_.records_moments) moments_[c].template add<Real>(x);
-    if (settings_.records_draws && c + 1 == n) {
-      const auto bytes = std::as_bytes(x);
-      draws_.x.insert(draws_.x.end(), bytes.begin(), bytes.end());
-      draws_.log_reference.push_back(log_reference);
-    }
+      data_->statistic_sums[c * n_statistics + k] += row[2 + k];
   }
+  if (visits_.is_kept(scan_)) visits_.make_room();
 }
 
 void Coordinator::swap() {
@@ -170,6 +215,7 @@ void Coordinator::swap() {
   const double* const v = data_->v.data() + scan_ * n;
   const std::uint64_t scan = scan_ + 1;
   round_trips_.record(index_process_.chains());
+  std::ranges::copy(index_process_.chains(), explored_chains_.begin());
   for (std::uint32_t c = 0; c + 1 < n; ++c) {
     if (deo_partner(Chain{c}, scan, n) != Chain{c + 1}) continue;
     acceptances_[c] = linear_swap_acceptance(betas_[c], betas_[c + 1], v[c], v[c + 1]);
@@ -178,41 +224,76 @@ void Coordinator::swap() {
   (void)index_process_.apply_swaps(scan, acceptances_, uniforms_);
 }
 
+/// Meets the other workers; the last one to come does what is done once per rank.
+void Coordinator::meet() noexcept {
+  rendezvous_.meet([this]() noexcept {
+    try {
+      exchange();
+      if (!failed_) {
+        record();
+        swap();
+        n_scans_done_.store(++scan_, std::memory_order_relaxed);
+      }
+    } catch (...) {
+      error_ = std::current_exception();
+      failed_ = true;
+    }
+    goes_on_ = !failed_ && !stopped_ && scan_ < block_end_;
+  });
+}
+
 template <class Real>
-bool Coordinator::scan(const Explored<Real>& explored, const NextScan<Real>& next) noexcept {
+bool Coordinator::scan(std::size_t worker, const Explored<Real>& explored,
+                       const NextScan<Real>& next) noexcept {
+  hand_in(worker, explored);
+  meet();
+  if (failed_) return false;
   try {
-    record(explored);
-    swap();
-    ++scan_;
-    n_scans_done_.store(scan_, std::memory_order_relaxed);
-    prepare(next);
-    return scan_ < n_scans_ && !stop_requested();
-  } catch (...) {
-    error_ = std::current_exception();
+    const Block own = blocks_[worker];
+    const std::size_t d = settings_.dimension;
+    for (std::size_t row = 0; row < own.count; ++row) {
+      const Replica replica{static_cast<std::uint32_t>(own.first + row)};
+      visits_.add<Real>(scan_ - 1, replica, explored_chains_[replica.value],
+                        explored.x.subspan(row * d, d), row_of(replica)[0]);
+    }
+    prepare(worker, next);
+    return goes_on_;
+  } catch (...) {  // out of memory: the others hear of it in their next scan
+    worker_error_[worker] = std::current_exception();
+    fail(worker);
     return false;
   }
 }
 
+void Coordinator::fail(std::size_t) noexcept {
+  worker_failed_ = true;
+  if (goes_on_) meet();
+}
+
 Draws Coordinator::take_draws() {
-  Draws taken;
-  taken.x.reserve(most_draws_ * settings_.dimension * real_bytes_);
-  taken.log_reference.reserve(most_draws_);
-  std::swap(taken, draws_);
-  return taken;
+  std::vector<Replica> at_target;
+  const std::size_t n = settings_.n_chains;
+  for (; data_ && n_draws_taken_ < scan_; ++n_draws_taken_)
+    at_target.push_back(Replica{data_->replicas[(n_draws_taken_ + 1) * n - 1]});
+  return visits_.take_draws(*ranks_, at_target);
 }
 
 void Coordinator::rethrow() const {
   if (error_) std::rethrow_exception(error_);
+  for (const std::exception_ptr& error : worker_error_)
+    if (error) std::rethrow_exception(error);
 }
 
 std::shared_ptr<RoundData> Coordinator::end_round() {
-  if (!data_ || scan_ != n_scans_)
+  if (!data_ || scan_ < n_scans_)
     throw std::logic_error("the round is not complete: " + std::to_string(scan_) + " of " +
                            std::to_string(n_scans_) + " scans are done");
+  for (const ExactMoments& moments : visits_.moments(*ranks_))
+    data_->moments.push_back(moments.moments());
+  data_->snapshots = visits_.snapshots(*ranks_, data_->replicas);
   data_->n_restarts = round_trips_.n_restarts();
   data_->n_round_trips = round_trips_.n_round_trips();
-  for (const ExactMoments& chain : moments_) data_->moments.push_back(chain.moments());
-  return std::move(data_);
+  return std::exchange(data_, nullptr);
 }
 
 std::vector<std::uint32_t> Coordinator::chains() const {
@@ -232,16 +313,18 @@ void Coordinator::set_chains(std::span<const std::uint32_t> chains) {
   index_process_ = IndexProcess(by_replica);
 }
 
-void Coordinator::fail(const char* what, Replica replica, Chain chain) const {
+void Coordinator::leave_no_way_on(const char* what, Replica replica, Chain chain) const {
   throw NumericalError(std::string(what) + ": replica " + std::to_string(replica.value) +
                        ", chain " + std::to_string(chain.value) + ", beta " +
                        shortest(betas_[chain.value]) + ", round " + std::to_string(data_->round) +
                        ", scan " + std::to_string(scan_ + 1));
 }
 
-template void Coordinator::prepare(const NextScan<float>&) const;
-template void Coordinator::prepare(const NextScan<double>&) const;
-template bool Coordinator::scan(const Explored<float>&, const NextScan<float>&) noexcept;
-template bool Coordinator::scan(const Explored<double>&, const NextScan<double>&) noexcept;
+template void Coordinator::prepare(std::size_t, const NextScan<float>&) const;
+template void Coordinator::prepare(std::size_t, const NextScan<double>&) const;
+template bool Coordinator::scan(std::size_t, const Explored<float>&,
+                                const NextScan<float>&) noexcept;
+template bool Coordinator::scan(std::size_t, const Explored<double>&,
+                                const NextScan<double>&) noexcept;
 
 }  // namespace numpygeons

@@ -9,8 +9,12 @@
 #include <span>
 #include <vector>
 
+#include "numpygeons/comm/communicator.hpp"
+#include "numpygeons/comm/partition.hpp"
+#include "numpygeons/comm/rendezvous.hpp"
 #include "numpygeons/engine/proposals.hpp"
 #include "numpygeons/engine/round_data.hpp"
+#include "numpygeons/engine/visits.hpp"
 #include "numpygeons/tempering/index_process.hpp"
 #include "numpygeons/tempering/round_trips.hpp"
 #include "numpygeons/tempering/schedule.hpp"
@@ -32,48 +36,60 @@ struct CoordinatorSettings {
   bool records_moments{true};  ///< keep first and second moments per chain
 };
 
-/// States of the target, one per scan.
-struct Draws {
-  std::vector<std::byte> x;           ///< (n, dimension), unconstrained, in the model's number type
-  std::vector<double> log_reference;  ///< (n,), log gamma_0
-};
-
-/// What the explorers of one scan hand in; rows by replica.
+/// What one worker's explorers of a scan hand in. Rows are its own replicas, in order; more rows
+/// than it has are not read.
 template <class Real>
 struct Explored {
-  std::span<const Real> x;              ///< (n_chains, dimension), unconstrained
-  std::span<const Real> log_reference;  ///< (n_chains,), log gamma_0
-  std::span<const Real> v;              ///< (n_chains,), V; NaN is read as -inf
-  std::span<const Real> statistics;     ///< (n_chains, n_statistics)
+  std::span<const Real> x;              ///< (n_rows, dimension), unconstrained
+  std::span<const Real> log_reference;  ///< (n_rows,), log gamma_0
+  std::span<const Real> v;              ///< (n_rows,), V; NaN is read as -inf
+  std::span<const Real> statistics;     ///< (n_rows, n_statistics)
 };
 
-/// What the explorers of the next scan need; rows by replica.
+/// What one worker's explorers of the next scan need; rows are its own replicas.
 template <class Real>
 struct NextScan {
-  std::span<std::int32_t> chains;  ///< (n_chains,)
-  std::span<Real> normals;         ///< (n_chains, n_normals)
-  std::span<Real> uniforms;        ///< (n_chains, n_uniforms)
-  std::span<std::uint32_t> keys;   ///< (n_chains, 2), raw JAX keys; empty unless asked for
+  std::span<std::int32_t> reference_draw;  ///< (1,): which of the block's reference draws is due
+  std::span<std::int32_t> chains;          ///< (n_rows,)
+  std::span<Real> normals;                 ///< (n_rows, n_normals)
+  std::span<Real> uniforms;                ///< (n_rows, n_uniforms)
+  std::span<std::uint32_t> keys;           ///< (n_rows, 2), raw JAX keys; empty unless asked for
   /// Draws of the chain's mixtures (proposals.hpp): those of each table in turn.
-  std::span<Real> proposals;                    ///< (n_chains, n_proposals, dimension)
-  std::span<Real> proposal_logs;                ///< (n_chains, n_proposals, 2)
-  std::span<std::int32_t> proposal_components;  ///< (n_chains, n_proposals)
+  std::span<Real> proposals;                    ///< (n_rows, n_proposals, dimension)
+  std::span<Real> proposal_logs;                ///< (n_rows, n_proposals, 2)
+  std::span<std::int32_t> proposal_components;  ///< (n_rows, n_proposals)
 };
 
 /// Owns the index process and the recorders of a run.
 ///
-/// Every random number is a function of (seed, purpose, replica, round, scan), so the order of
-/// calls and the number of workers do not show in the results. A scan that fails keeps its error
-/// for `rethrow`, because the caller may be a compiled program that cannot carry it.
+/// The replicas are split over ranks, and a rank's over its workers, one thread each. All workers
+/// meet once per scan; one of them, on every rank, then records and swaps for all chains, from the
+/// V of all ranks. States stay where they are.
+///
+/// Every random number is a function of (seed, purpose, replica, round, scan), every decision one
+/// of numbers that all ranks hold, and every sum over replicas one of integers or in the order of
+/// chains: so the number of ranks and workers does not show in the results. A scan that fails
+/// keeps its error for `rethrow`, because the caller may be a compiled program that cannot carry
+/// it.
+///
+/// Collective, to be called by every rank: `scan`, `take_draws`, `end_round`.
 class Coordinator {
  public:
-  /// Replica r starts at chain r. Throws std::invalid_argument when n_chains or dimension is 0.
-  explicit Coordinator(const CoordinatorSettings& settings);
+  /// Replica r starts at chain r. No `ranks`: this process is alone. Throws std::invalid_argument
+  /// when n_chains, dimension or n_workers is 0.
+  explicit Coordinator(const CoordinatorSettings& settings,
+                       std::shared_ptr<Communicator> ranks = nullptr, std::size_t n_workers = 1);
 
-  /// Starts round `round` (1-based) with empty recorders; scans count from 1 again.
-  /// `centre` and `scale`, (n_chains, dimension), give ExactMoments its units; both empty when
-  /// moments are not recorded. `real_bytes` is the size of the model's number type, `most_draws`
-  /// the number of scans between two calls of `take_draws`.
+  [[nodiscard]] std::size_t n_workers() const noexcept { return blocks_.size(); }
+  /// The replicas of a worker.
+  [[nodiscard]] Block replicas_of(std::size_t worker) const { return blocks_.at(worker); }
+  /// Rows of every worker's arrays: the same for all workers of all ranks, so that one program
+  /// serves them all; at least 2 where there are 2 chains, because compilers treat loops over a
+  /// single row differently, and last bits with them.
+  [[nodiscard]] std::size_t n_rows() const noexcept { return n_rows_; }
+
+  /// Starts round `round` (1-based) with empty recorders; scans count from 1 again. The rest as
+  /// Visits::begin_round. Throws std::invalid_argument when a shape does not fit the settings.
   void begin_round(std::uint32_t round, std::size_t n_scans, const Schedule& schedule,
                    std::span<const double> centre, std::span<const double> scale,
                    std::size_t real_bytes, std::size_t most_draws);
@@ -82,29 +98,41 @@ class Coordinator {
   /// to `n_proposals`. Throws std::invalid_argument when they do not fit the settings.
   void set_proposals(std::vector<Proposals> tables);
 
-  /// Fills in the chains and the randomness of the scan to come.
-  template <class Real>
-  void prepare(const NextScan<Real>& next) const;
+  /// Says that the next `n_scans` scans take their exact draws of the reference from one batch,
+  /// from its draw `first` on.
+  void begin_block(std::size_t n_scans, std::size_t first);
 
-  /// Records and swaps one scan, then prepares the next one. False when the exploration should
-  /// stop: an error (see `rethrow`), a request to stop, or the last scan of the round.
+  /// Fills in the chains and the randomness of a worker's scan to come.
   template <class Real>
-  [[nodiscard]] bool scan(const Explored<Real>& explored, const NextScan<Real>& next) noexcept;
+  void prepare(std::size_t worker, const NextScan<Real>& next) const;
+
+  /// Records and swaps one scan with all other workers, then prepares the worker's next one. False
+  /// when the exploration should stop: an error (see `rethrow`), a request to stop on any rank, or
+  /// the last scan of the block.
+  template <class Real>
+  [[nodiscard]] bool scan(std::size_t worker, const Explored<Real>& explored,
+                          const NextScan<Real>& next) noexcept;
+
+  /// In place of `scan`: this worker's exploration failed. All workers of all ranks stop. Does
+  /// nothing after the block's last scan.
+  void fail(std::size_t worker) noexcept;
 
   /// Gives up the target's states recorded since the last call, in scan order.
   [[nodiscard]] Draws take_draws();
 
   /// Throws the error of a failed scan, if there was one.
   void rethrow() const;
+  /// Whether the last scan failed, on any rank; with an error of its own (`rethrow`) or that of an
+  /// exploration, which stays with the worker that called `fail`.
+  [[nodiscard]] bool failed() const noexcept { return failed_; }
 
   /// Ends a complete round and gives up its records. Throws std::logic_error before the last scan.
   [[nodiscard]] std::shared_ptr<RoundData> end_round();
 
-  /// Makes the scan under way the last one; callable from any thread.
+  /// Makes the scan under way the last one on all ranks; callable from any thread.
   void request_stop() noexcept { stop_requested_.store(true, std::memory_order_relaxed); }
-  [[nodiscard]] bool stop_requested() const noexcept {
-    return stop_requested_.load(std::memory_order_relaxed);
-  }
+  /// Whether a rank asked to stop, as all ranks know after a scan.
+  [[nodiscard]] bool stopped() const noexcept { return stopped_; }
   /// Scans done in this round; callable from any thread.
   [[nodiscard]] std::size_t n_scans_done() const noexcept {
     return n_scans_done_.load(std::memory_order_relaxed);
@@ -117,27 +145,46 @@ class Coordinator {
   [[nodiscard]] const CoordinatorSettings& settings() const noexcept { return settings_; }
 
  private:
+  /// What a rank sends per scan: its signal, then per own replica log gamma_0, V and statistics.
+  enum class Signal : std::uint8_t { go_on, stop, failed };
+  [[nodiscard]] std::size_t row_width() const noexcept { return 2 + settings_.n_statistics; }
+  [[nodiscard]] const double* row_of(Replica replica) const noexcept;
+
   template <class Real>
-  void record(const Explored<Real>& explored);
-  template <class Real>
-  void propose(Replica replica, Chain chain, const NextScan<Real>& next) const;
+  void hand_in(std::size_t worker, const Explored<Real>& explored) noexcept;
+  void meet() noexcept;
+  void exchange();
+  void record();
   void swap();
-  [[noreturn]] void fail(const char* what, Replica replica, Chain chain) const;
+  template <class Real>
+  void propose(std::size_t row, Chain chain, const NextScan<Real>& next) const;
+  [[noreturn]] void leave_no_way_on(const char* what, Replica replica, Chain chain) const;
 
   CoordinatorSettings settings_;
+  std::shared_ptr<Communicator> ranks_;
+  Block own_;                  // replicas of this rank
+  std::vector<Block> blocks_;  // replicas by worker
+  std::size_t n_rows_{};
+  Rendezvous rendezvous_;
+  std::vector<double> own_rows_, all_rows_;  // messages of a scan
+  std::vector<std::size_t> places_;          // of each replica's row in all_rows_
+
   std::vector<double> betas_;
   IndexProcess index_process_;
   RoundTrips round_trips_;
-  std::vector<ExactMoments> moments_;  // by chain
+  Visits visits_;
   std::vector<Proposals> proposals_;
   std::shared_ptr<RoundData> data_;
   std::vector<double> acceptances_, uniforms_;  // by the lower chain of a pair
+  std::vector<Chain> explored_chains_;          // by replica, in the scan just recorded
   std::size_t n_scans_{}, scan_{};
-  std::size_t real_bytes_{}, most_draws_{};
-  Draws draws_;
-  std::atomic<bool> stop_requested_{false};
+  std::size_t block_end_{}, reference_shift_{};  // reference draw = scan + shift, modulo 2^64
+  std::size_t n_draws_taken_{};                  // scans whose draws were given up
+  bool goes_on_{}, stopped_{}, failed_{};        // agreed by all ranks in the last scan
+  std::atomic<bool> stop_requested_{false}, worker_failed_{false};
   std::atomic<std::size_t> n_scans_done_{0};
-  std::exception_ptr error_;
+  std::exception_ptr error_;                      // of the rank
+  std::vector<std::exception_ptr> worker_error_;  // by worker
 };
 
 }  // namespace numpygeons

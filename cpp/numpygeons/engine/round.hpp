@@ -8,15 +8,16 @@
 
 namespace numpygeons {
 
-/// Explores every replica once, given the 0-based number of the scan in its round, and by replica
-/// the chains and the randomness. The spans it returns must live until it is called again.
+/// Explores a worker's replicas once, given the 0-based number of the scan in its round, and by
+/// replica the chains and the randomness. The spans it returns must live until it is called again.
 template <class Real>
 using Explore = std::function<Explored<Real>(std::size_t scan, const NextScan<Real>& given)>;
 
-/// Runs the next `n_scans` scans of the coordinator's round, fewer when it is asked to stop.
-/// Errors of `explore` pass through; the coordinator's are rethrown. Throws std::invalid_argument
-/// when what was explored has the wrong shape.
+/// Runs the scans of the coordinator's block (begin_block) as one of its workers; fewer when it is
+/// asked to stop. Every worker must do the same, each in a thread of its own. Errors of `explore`
+/// pass through, after the other workers were told; the coordinator's are for `rethrow`. Throws
+/// std::invalid_argument when what was explored has the wrong shape.
 template <class Real>
-void run_scans(Coordinator& coordinator, std::size_t n_scans, const Explore<Real>& explore);
+void run_scans(Coordinator& coordinator, std::size_t worker, const Explore<Real>& explore);
 
 }  // namespace numpygeons

@@ -41,6 +41,34 @@ ExactMoments::ExactMoments(std::span<const double> centre, std::span<const doubl
   }
 }
 
+std::vector<std::uint64_t> ExactMoments::words() const {
+  std::vector<std::uint64_t> result{count_};
+  result.reserve(1 + 4 * sum_.size());
+  for (std::size_t k = 0; k < sum_.size(); ++k) {
+    for (const Wide number : {sum_[k], squares_[k]}) {
+      const auto bits = static_cast<UnsignedWide>(number);
+      result.push_back(static_cast<std::uint64_t>(bits));
+      result.push_back(static_cast<std::uint64_t>(bits >> 64));
+    }
+  }
+  return result;
+}
+
+void ExactMoments::add_words(std::span<const std::uint64_t> words) {
+  if (words.size() != 1 + 4 * sum_.size())
+    throw std::invalid_argument("moments in dimension " + std::to_string(sum_.size()) + " are " +
+                                std::to_string(1 + 4 * sum_.size()) + " words: got " +
+                                std::to_string(words.size()));
+  const auto number = [&](std::size_t at) {
+    return static_cast<Wide>(static_cast<UnsignedWide>(words[at + 1]) << 64 | words[at]);
+  };
+  count_ += words[0];
+  for (std::size_t k = 0; k < sum_.size(); ++k) {
+    sum_[k] += number(1 + 4 * k);
+    squares_[k] += number(3 + 4 * k);
+  }
+}
+
 Moments ExactMoments::moments() const {
   Moments result{count_, std::vector<double>(sum_.size()), std::vector<double>(sum_.size())};
   if (count_ == 0) return result;

@@ -44,8 +44,16 @@ class ExactMoments {
   }
   [[nodiscard]] Moments moments() const;
 
+  /// The sums as words, to send or store: count, then per coordinate sum and sum of squares, each
+  /// in two halves, lower first; 1 + 4 dimension of them.
+  [[nodiscard]] std::vector<std::uint64_t> words() const;
+  /// Adds the visits of another accumulator with the same centre and scale, from its words.
+  /// Throws std::invalid_argument for another length.
+  void add_words(std::span<const std::uint64_t> words);
+
  private:
   __extension__ using Wide = __int128;
+  __extension__ using UnsignedWide = unsigned __int128;
   static constexpr double resolution = 4294967296.0;         // 2^32 steps in one unit of scale
   static constexpr double largest = 1048576.0 * resolution;  // 2^20 units
 

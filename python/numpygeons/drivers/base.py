@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -28,25 +28,43 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shapes:
-    """Shapes and types of what a run works on, as `jax.ShapeDtypeStruct`; enough to compile."""
+    """Shapes and types of what a worker works on, as `jax.ShapeDtypeStruct`; enough to compile."""
 
     draws: State  # leading axis: a batch of reference draws
-    replicas: Replicas  # leading axis: n_chains
-    betas: jax.ShapeDtypeStruct
-    tuning: Any
-    chains: jax.ShapeDtypeStruct
-    noise: Noise  # leading axis: n_chains
+    replicas: Replicas  # leading axis: the worker's rows
+    betas: jax.ShapeDtypeStruct  # (n_chains,)
+    tuning: Any  # by chain
+    chains: jax.ShapeDtypeStruct  # leading axis: the worker's rows
+    noise: Noise  # likewise
 
     def of_one_scan(self) -> tuple[Any, ...]:
-        """Shapes of the operands of one exploration of all replicas (`Explore`)."""
-        reference = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), self.draws)
-        return (self.chains, self.replicas, self.betas, self.tuning, reference, self.noise)
+        """Shapes of the operands of one exploration (`Explore`)."""
+        number = jax.ShapeDtypeStruct((), np.int32)
+        return (
+            number,
+            number,
+            self.chains,
+            self.replicas,
+            self.betas,
+            self.tuning,
+            self.draws,
+            self.noise,
+        )
 
 
 Progress = Callable[[int], None]  # called now and then with the scans done in the round
 
 
-def named(
+class NextScan(NamedTuple):
+    """What the coordinator hands a worker for its next exploration."""
+
+    reference_draw: Array  # int32: which of the block's exact draws is due
+    chains: Array  # by row
+    noise: Noise  # by row
+
+
+def next_scan(
+    reference_draw: Any,
     chains: Any,
     normals: Any,
     uniforms: Any,
@@ -54,13 +72,15 @@ def named(
     proposals: Any,
     logs: Any,
     components: Any,
-) -> tuple[Array, Noise]:
-    """Chains and noise from the arrays of the coordinator, in its order; rows by replica."""
-    return chains, Noise(normals, uniforms, keys, Proposals(proposals, logs, components))
+) -> NextScan:
+    """From the arrays of the coordinator, in its order."""
+    noise = Noise(normals, uniforms, keys, Proposals(proposals, logs, components))
+    return NextScan(reference_draw, chains, noise)
 
 
 class Driver(Protocol):
-    """Explores and swaps, `block.n_scans` times, through the coordinator."""
+    """Explores and swaps, `block.n_scans` times, through the coordinator, with a thread for each
+    worker."""
 
     program: Program
 
@@ -72,14 +92,15 @@ class Driver(Protocol):
     def run(
         self,
         coordinator: _core.engine.Coordinator,
-        replicas: Replicas,
+        parts: list[Replicas],
         betas: np.ndarray[Any, Any],
         tuning: Any,
         block: Block,
         progress: Progress,
-    ) -> Replicas:
-        """Runs the block; stops early when the coordinator is asked to.
+    ) -> list[Replicas]:
+        """Runs the block on the replicas of each worker; stops early when the coordinator is asked
+        to.
 
-        Raises what the exploration raises, and `KeyboardInterrupt` after the scan under way.
+        Raises what an exploration raises, and `KeyboardInterrupt` after the scan under way.
         """
         ...

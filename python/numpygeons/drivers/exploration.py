@@ -1,4 +1,4 @@
-"""Builds the exploration of all replicas, which every driver shares, so that they agree."""
+"""Builds the exploration of a worker's replicas, which every driver shares, so that they agree."""
 
 from __future__ import annotations
 
@@ -9,45 +9,74 @@ import jax
 import jax.numpy as jnp
 
 from numpygeons.arrays import Array
+from numpygeons.drivers.dead_code import pruned
 from numpygeons.explorers.base import Explorer, Noise
 from numpygeons.explorers.tables import row_of
 from numpygeons.potential import Evaluate, State
 
 Replicas = State  # with a leading axis of replicas on every field
-Explore = Callable[[Array, Replicas, Array, Any, State, Noise], tuple[Replicas, Array]]
+Explore = Callable[
+    [Array, Array, Array, Replicas, Array, Any, State, Noise], tuple[Replicas, Array]
+]
 
 
 def make_explore(explorer: Explorer, evaluate: Evaluate) -> Explore:
-    """The function that explores every replica once, one after another.
+    """The function that explores each replica of a worker once, one after another.
 
-    Its arguments: chains (n,), replicas, betas by chain (n,), tuning by chain, one exact draw
-    from the reference, noise with a leading axis of replicas. It returns the replicas and their
-    statistics (n, n_statistics). The replica at beta = 0 takes the exact draw.
+    Its arguments: how many of the rows are replicas, which of the reference's exact draws is due,
+    chains (n_rows,), replicas, betas by chain (n_chains,), tuning by chain, a batch of exact draws,
+    noise with a leading axis of rows. It returns the replicas and their statistics (n_rows,
+    n_statistics). The replica at beta = 0 takes the exact draw; rows that are no replicas stay.
+
+    The number of replicas is known at run time alone, so that whoever explores one of them, or
+    ten, runs the same instructions, and gets the same bits.
     """
     n_statistics = len(explorer.statistics)
 
     def explore_all(
+        n_replicas: Array,
+        reference_draw: Array,
         chains: Array,
         replicas: Replicas,
         betas: Array,
         tuning: Any,
-        reference: State,
+        draws: State,
         noise: Noise,
     ) -> tuple[Replicas, Array]:
-        def explore_one(one: tuple[Array, State, Noise]) -> tuple[State, Array]:
-            chain, state, own = one
+        def explore_one(
+            row: Array, replicas: Replicas, statistics: Array, given: Any
+        ) -> tuple[Replicas, Array]:
+            reference_draw, chains, betas, tuning, draws, noise = given
+            chain, state, own = jax.tree.map(lambda a: a[row], (chains, replicas, noise))
             beta = betas[chain]
 
             def refresh() -> tuple[State, Array]:
+                reference: State = jax.tree.map(lambda a: a[reference_draw], draws)
                 return reference, jnp.zeros(n_statistics, state.x.dtype)
 
             def explore() -> tuple[State, Array]:
                 return explorer.explore(evaluate, state, beta, row_of(tuning, chain), own)
 
-            result: tuple[State, Array] = jax.lax.cond(beta == 0, refresh, explore)
-            return result
+            new: tuple[State, Array] = jax.lax.cond(beta == 0, refresh, explore)
+            put: tuple[Replicas, Array] = jax.tree.map(
+                lambda a, b: a.at[row].set(b), (replicas, statistics), new
+            )
+            return put
 
-        explored: tuple[Replicas, Array] = jax.lax.map(explore_one, (chains, replicas, noise))
+        given = (reference_draw, chains, betas, tuning, draws, noise)
+        none = jnp.zeros((len(chains), n_statistics), replicas.x.dtype)
+        # Pruned before it becomes a loop's body, out of which nothing prunes operands.
+        code = pruned(explore_one, jnp.int32(0), replicas, none, given)
+
+        def explore_row(row: Array, so_far: tuple[Replicas, Array]) -> tuple[Replicas, Array]:
+            leaves = zip(jax.tree.leaves((row, *so_far, given)), code.reads, strict=True)
+            explored = code.call(*(leaf for leaf, is_read in leaves if is_read))
+            put: tuple[Replicas, Array] = jax.tree.unflatten(code.result, explored)
+            return put
+
+        explored: tuple[Replicas, Array] = jax.lax.fori_loop(
+            0, n_replicas, explore_row, (replicas, none)
+        )
         return explored
 
     return explore_all

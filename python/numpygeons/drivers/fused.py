@@ -1,14 +1,13 @@
 """Runs a block of scans as one XLA program that calls the coordinator from inside (CPU).
 
-The loop's trip count, the betas, the tuning and the coordinator's address are operands, so one
-compilation serves every round and every run of the same model.
+The coordinator's address, the number of replicas, the betas and the tuning are operands, and the
+coordinator says when the loop ends: one compilation serves every worker, every round and every run
+of the same model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 import jax
@@ -17,13 +16,12 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.arrays import Array
-from numpygeons.drivers.base import Block, Progress, Shapes, named
+from numpygeons.drivers.base import Block, NextScan, Progress, Shapes, next_scan
 from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
 from numpygeons.drivers.exploration import Explore, Replicas
-from numpygeons.explorers.base import Noise
+from numpygeons.drivers.workers import Workers
 from numpygeons.potential import State
 
-POLL_SECONDS = 0.1
 TARGETS = {"float32": "numpygeons_scan_f32", "float64": "numpygeons_scan_f64"}
 
 jax.ffi.register_ffi_target(TARGETS["float32"], _core.engine.xla_scan_handler_f32(), platform="cpu")
@@ -31,59 +29,39 @@ jax.ffi.register_ffi_target(TARGETS["float64"], _core.engine.xla_scan_handler_f6
 
 
 def _make_round(explore: Explore, dtype: np.dtype[Any]) -> Callable[..., Any]:
-    """The program: explore, call the coordinator, until the block ends or it says stop."""
+    """The program: explore, call the coordinator, until it says stop."""
 
     def numpygeons_round(
-        address: Array,
-        n_scans: Array,
-        first: Array,
+        handle: Array,
+        n_replicas: Array,
         draws: State,
         betas: Array,
         tuning: Any,
         replicas: Replicas,
-        chains: Array,
-        noise: Noise,
+        first: NextScan,
     ) -> Replicas:
-        next_scan = (
-            jax.ShapeDtypeStruct((), jnp.int32),
-            *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in jax.tree.leaves((chains, noise))),
+        shapes = (
+            jax.ShapeDtypeStruct((), jnp.bool_),
+            *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in jax.tree.leaves(first)),
         )
-        coordinate = jax.ffi.ffi_call(TARGETS[dtype.name], next_scan, has_side_effect=True)
+        coordinate = jax.ffi.ffi_call(TARGETS[dtype.name], shapes, has_side_effect=True)
 
-        def body(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-            scan, _, replicas, chains, noise = carry
-            reference = jax.tree.map(lambda a: a[first + scan], draws)
-            replicas, statistics = explore(chains, replicas, betas, tuning, reference, noise)
-            go_on, *next_scan = coordinate(
-                address, replicas.x, replicas.log_reference, replicas.v, statistics
+        def body(carry: tuple[Array, Replicas, NextScan]) -> tuple[Array, Replicas, NextScan]:
+            _, replicas, (reference_draw, chains, noise) = carry
+            replicas, statistics = explore(
+                n_replicas, reference_draw, chains, replicas, betas, tuning, draws, noise
             )
-            return scan + 1, go_on, replicas, *named(*next_scan)
+            goes_on, *given = coordinate(
+                handle, replicas.x, replicas.log_reference, replicas.v, statistics
+            )
+            return goes_on, replicas, next_scan(*given)
 
-        def unfinished(carry: tuple[Any, ...]) -> Array:
-            more: Array = (carry[0] < n_scans) & (carry[1] != 0)
-            return more
-
-        start = (jnp.int32(0), jnp.int32(1), replicas, chains, noise)
-        end: Replicas = jax.lax.while_loop(unfinished, body, start)[2]
+        end: Replicas = jax.lax.while_loop(
+            lambda carry: carry[0], body, (jnp.bool_(True), replicas, first)
+        )[1]
         return end
 
     return numpygeons_round
-
-
-def _operands(
-    coordinator: _core.engine.Coordinator, replicas: Replicas, betas: Any, tuning: Any, block: Block
-) -> tuple[Any, ...]:
-    double = replicas.x.dtype == np.float64
-    return (
-        coordinator.address,
-        np.int32(block.n_scans),
-        np.int32(block.first),
-        block.draws,
-        betas,
-        tuning,
-        replicas,
-        *named(*(coordinator.prepare_f64() if double else coordinator.prepare_f32())),
-    )
 
 
 class FusedDriver:
@@ -91,21 +69,21 @@ class FusedDriver:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="numpygeons")
+        self._workers = Workers()
 
     @staticmethod
     def lower(explore: Explore, shapes: Shapes, *, single: bool) -> Lowered:
         """Traces the round's program; `single`: as one machine function if XLA can."""
+        number: Any = jax.ShapeDtypeStruct((), np.int32)
+        chains: Any = shapes.chains
         operands = (
-            jax.ShapeDtypeStruct((2,), np.uint32),
-            jax.ShapeDtypeStruct((), np.int32),
-            jax.ShapeDtypeStruct((), np.int32),
+            jax.ShapeDtypeStruct((3,), np.uint32),
+            number,
             shapes.draws,
             shapes.betas,
             shapes.tuning,
             shapes.replicas,
-            shapes.chains,
-            shapes.noise,
+            NextScan(number, chains, shapes.noise),
         )
         dtype = np.dtype(shapes.betas.dtype)
 
@@ -117,33 +95,29 @@ class FusedDriver:
     def run(
         self,
         coordinator: _core.engine.Coordinator,
-        replicas: Replicas,
+        parts: list[Replicas],
         betas: Any,
         tuning: Any,
         block: Block,
         progress: Progress,
-    ) -> Replicas:
-        """See `Driver.run`. The program runs in a thread of its own, so that this one hears
-        Ctrl-C and can show progress."""
-        operands = _operands(coordinator, replicas, betas, tuning, block)
-        double = jax.config.jax_enable_x64  # a thread does not inherit it
+    ) -> list[Replicas]:
+        """See `Driver.run`."""
+        double = parts[0].x.dtype == np.float64
+        coordinator.begin_block(block.n_scans, block.first)
 
-        def call() -> Replicas:
-            with jax.enable_x64(double):
-                result: Replicas = jax.block_until_ready(self.program.call(*operands))
+        def work(worker: int) -> Replicas:
+            prepare = coordinator.prepare_f64 if double else coordinator.prepare_f32
+            result: Replicas = jax.block_until_ready(
+                self.program.call(
+                    coordinator.address(worker),
+                    np.int32(coordinator.replicas_of(worker)[1]),
+                    block.draws,
+                    betas,
+                    tuning,
+                    parts[worker],
+                    next_scan(*prepare(worker)),
+                )
+            )
             return result
 
-        future = self._worker.submit(call)
-        try:
-            while True:
-                try:
-                    end = future.result(timeout=POLL_SECONDS)
-                    break
-                except FutureTimeout:
-                    progress(coordinator.n_scans_done)
-        except BaseException:
-            coordinator.request_stop()
-            wait([future])  # the program still uses the coordinator
-            raise
-        coordinator.rethrow()
-        return end
+        return self._workers.run(coordinator, work, progress)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from numpygeons import _core
-from numpygeons.drivers.base import Block, Progress, Shapes, named
+from numpygeons.drivers.base import Block, Progress, Shapes, next_scan
 from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
 from numpygeons.drivers.exploration import Explore, Replicas
+from numpygeons.drivers.workers import Workers
 
 
 class StepwiseDriver:
@@ -18,6 +18,7 @@ class StepwiseDriver:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        self._workers = Workers()
 
     @staticmethod
     def lower(explore: Explore, shapes: Shapes, *, single: bool) -> Lowered:
@@ -31,28 +32,40 @@ class StepwiseDriver:
     def run(
         self,
         coordinator: _core.engine.Coordinator,
-        replicas: Replicas,
-        betas: Any,
+        parts: list[Replicas],
+        betas: np.ndarray[Any, Any],
         tuning: Any,
         block: Block,
         progress: Progress,
-    ) -> Replicas:
+    ) -> list[Replicas]:
         """See `Driver.run`."""
-        start = coordinator.n_scans_done
-        double = replicas.x.dtype == np.float64
-
-        def explore(scan: int, *next_scan: Any) -> tuple[Any, ...]:
-            nonlocal replicas
-            chains, noise = named(*next_scan)
-            reference = jax.tree.map(lambda a: a[block.first + scan - start], block.draws)
-            replicas, statistics = self.program.call(
-                chains, replicas, betas, tuning, reference, noise
-            )
-            progress(scan)
-            return tuple(
-                np.asarray(a) for a in (replicas.x, replicas.log_reference, replicas.v, statistics)
-            )
-
+        double = parts[0].x.dtype == np.float64
+        coordinator.begin_block(block.n_scans, block.first)
         run_scans = coordinator.run_scans_f64 if double else coordinator.run_scans_f32
-        run_scans(block.n_scans, explore)
-        return replicas
+
+        def work(worker: int) -> Replicas:
+            replicas = parts[worker]
+            n_replicas = np.int32(coordinator.replicas_of(worker)[1])
+
+            def explore(scan: int, *given: Any) -> tuple[Any, ...]:
+                nonlocal replicas
+                reference_draw, chains, noise = next_scan(*given)
+                replicas, statistics = self.program.call(
+                    n_replicas,
+                    reference_draw,
+                    chains,
+                    replicas,
+                    betas,
+                    tuning,
+                    block.draws,
+                    noise,
+                )
+                return tuple(
+                    np.asarray(a)
+                    for a in (replicas.x, replicas.log_reference, replicas.v, statistics)
+                )
+
+            run_scans(worker, explore)
+            return replicas
+
+        return self._workers.run(coordinator, work, progress)

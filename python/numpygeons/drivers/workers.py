@@ -1,0 +1,59 @@
+"""Runs the workers of this process, each in a thread of its own, and listens while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+import jax
+
+from numpygeons import _core
+from numpygeons.drivers.base import Progress
+
+POLL_SECONDS = 0.1
+
+Result = TypeVar("Result")
+
+
+class Workers:
+    """Threads that outlive a block: the main one hears Ctrl-C and shows progress meanwhile."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._size = 0
+
+    def run(
+        self,
+        coordinator: _core.engine.Coordinator,
+        work: Callable[[int], Result],
+        progress: Progress,
+    ) -> list[Result]:
+        """`work(worker)` of every worker of the coordinator, which must take part in its scans.
+
+        Where one raises, the coordinator stops the others, and the error is raised here.
+        """
+        double = bool(jax.config.read("jax_enable_x64"))  # a thread does not inherit it
+
+        def explore(worker: int) -> Result:
+            try:
+                with jax.enable_x64(double):
+                    return work(worker)
+            except BaseException:
+                coordinator.fail(worker)
+                raise
+
+        n = coordinator.n_workers
+        if self._pool is None or self._size != n:
+            self._pool = ThreadPoolExecutor(n, thread_name_prefix="numpygeons")
+            self._size = n
+        futures: list[Future[Result]] = [self._pool.submit(explore, w) for w in range(n)]
+        try:
+            while wait(futures, timeout=POLL_SECONDS).not_done:
+                progress(coordinator.n_scans_done)
+        except BaseException:
+            coordinator.request_stop()
+            wait(futures)  # they still use the coordinator
+            raise
+        coordinator.rethrow()
+        return [future.result() for future in futures]

@@ -1,0 +1,142 @@
+"""Splits the work of a run over ranks and threads, and sees to it that all of them go together."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import jax
+import numpy as np
+
+from numpygeons import _core
+from numpygeons.drivers.exploration import Replicas
+from numpygeons.ranks import Ranks, alone
+
+
+class Interrupts:
+    """Ctrl-C and errors in a round, which all ranks must meet at the same scan."""
+
+    def __init__(self, ranks: Ranks, coordinator: _core.engine.Coordinator) -> None:
+        self._ranks, self._coordinator = ranks, coordinator
+        self._asked = False
+
+    def listen(self, number: int, frame: FrameType | None) -> None:
+        """Is the signal handler: the scan under way becomes the last one, on all ranks."""
+        self._asked = True
+        self._coordinator.request_stop()
+
+    @contextlib.contextmanager
+    def agreed(self) -> Iterator[None]:
+        """Around the scans of a block: what ends them on one rank ends them on all.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When any rank was interrupted.
+        """
+        if self._ranks.size == 1:
+            yield
+            return
+        if self._asked:  # between two blocks
+            self._coordinator.request_stop()
+        error: BaseException | None = None
+        try:
+            yield
+        except BaseException as caught:
+            error = caught
+        self._ranks.agree(error)
+        if self._coordinator.stopped:
+            raise KeyboardInterrupt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """Who does the work of a run. Results do not depend on it."""
+
+    ranks: Ranks = field(default_factory=alone)
+    n_threads: int = 1
+
+    def n_workers(self, n_chains: int) -> int:
+        """Threads that explore in this process: no more than it has replicas and cores. A thread
+        that waits for a core would only keep the others waiting, once per scan."""
+        largest = _core.comm.largest_block(n_chains, self.ranks.size)
+        return max(1, min(self.n_threads, largest, len(os.sched_getaffinity(0))))
+
+    def split(self, coordinator: _core.engine.Coordinator, replicas: Replicas) -> list[Replicas]:
+        """The rows of each worker of this rank, from those of all replicas."""
+        n_rows, n = coordinator.n_rows, len(replicas.x)
+        if coordinator.n_workers == 1 and n_rows == n:
+            return [replicas]
+
+        def part(worker: int) -> Replicas:
+            first, _ = coordinator.replicas_of(worker)
+            rows = np.minimum(first + np.arange(n_rows), n - 1)  # idle rows hold anything
+            own: Replicas = jax.tree.map(lambda a: np.asarray(a)[rows], replicas)
+            return own
+
+        return [part(worker) for worker in range(coordinator.n_workers)]
+
+    def gathered(self, coordinator: _core.engine.Coordinator, parts: list[Replicas]) -> Replicas:
+        """All replicas, from the rows of each worker of each rank."""
+        if self.ranks.size == coordinator.n_workers == 1:
+            return parts[0]
+        counts = [coordinator.replicas_of(worker)[1] for worker in range(coordinator.n_workers)]
+
+        def joined(*rows: Any) -> Any:
+            return np.concatenate([np.asarray(a)[:n] for a, n in zip(rows, counts, strict=True)])
+
+        own = jax.tree.map(joined, *parts)
+        everyone = self.ranks.gather_all(own)
+        replicas: Replicas = jax.tree.map(lambda *a: np.concatenate(a), *everyone)
+        return replicas
+
+    @contextlib.contextmanager
+    def interrupts(self, coordinator: _core.engine.Coordinator) -> Iterator[Interrupts]:
+        """Keeps Ctrl-C from ending one rank of several where the others do not expect it."""
+        interrupts = Interrupts(self.ranks, coordinator)
+        if self.ranks.size == 1 or threading.current_thread() is not threading.main_thread():
+            yield interrupts
+            return
+        old = signal.signal(signal.SIGINT, interrupts.listen)
+        try:
+            yield interrupts
+        finally:
+            signal.signal(signal.SIGINT, old)
+
+    def require_the_same(self, settings: Any, explorer: Any, *draws: Any) -> None:
+        """Compares what the ranks are about to run.
+
+        Raises
+        ------
+        ValueError
+            When the settings, or draws from the references and their V, differ between ranks:
+            then the models or their data do, and all ranks would explore different targets.
+        """
+        if self.ranks.size == 1:
+            return
+        digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in draws))
+        own = (repr(settings), repr(explorer), digest.hexdigest())
+        everyone = self.ranks.gather_all(own)
+        for what, values in zip(
+            ("settings", "explorer", "draws"), zip(*everyone, strict=True), strict=True
+        ):
+            rank = next((r for r, value in enumerate(values) if value != values[0]), None)
+            if rank is None:
+                continue
+            if what == "draws":
+                raise ValueError(
+                    f"ranks 0 and {rank} have different models or data: draws from their "
+                    "references, or the likelihood there, differ; seed what makes the data, or "
+                    "make it on one rank and broadcast it"
+                )
+            raise ValueError(
+                f"all ranks must ask for the same run: the {what} of rank 0 are {values[0]}, "
+                f"those of rank {rank} {values[rank]}"
+            )
