@@ -51,6 +51,7 @@ class Workers:
         try:
             while wait(futures, timeout=POLL_SECONDS).not_done:
                 progress(coordinator.n_scans_done)
+            progress(coordinator.n_scans_done)
         except BaseException:
             coordinator.request_stop()
             wait(futures)  # they still use the coordinator
