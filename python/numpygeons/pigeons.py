@@ -111,7 +111,7 @@ def pigeons(
     if isinstance(target, PT):
         _refuse_changes(target, settings, explorer)
         if checkpoint is not False:
-            target.keep(checkpoint)
+            target._keep(checkpoint)
         target._rounds.work_with(team)
         total = max(settings.n_rounds, target._rounds.settings.n_rounds)
         _continue(target, total, show_report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,17 +212,26 @@ class PT:
         betas, log_z, error : arrays of one shape
             Errors along the curve are strongly correlated.
         """
-        data, evidence = self._state.data, self._state.evidence
+        data = self._state.data
         wanted = np.asarray(self.schedule if betas is None else betas, np.float64)
         if wanted.size and not (np.all(wanted >= 0) and np.all(wanted <= 1)):
             raise ValueError(f"betas must lie in [0, 1]: got {wanted}")
-        if data is None or evidence is None or len(self.schedule) == 1:
+        if data is None or len(self.schedule) == 1:
             raise RuntimeError("one chain gives no evidence: ask for n_chains >= 2")
         log_z, variance, _ = _core.evidence.log_z_curve(
-            data.v, data.replicas, self.schedule, evidence, wanted.ravel()
+            data.v, data.replicas, self.schedule, self._round_evidence(data), wanted.ravel()
         )
         shape = wanted.shape
         return wanted, np.reshape(log_z, shape), np.sqrt(np.reshape(variance, shape))
+
+    def _round_evidence(self, data: _core.engine.RoundData) -> _core.evidence.RoundEvidence:
+        """Of the last round; a loaded run does not have it yet."""
+        state, betas = self._state, self.schedule
+        if state.evidence is not None:
+            return state.evidence
+        evidence = _core.evidence.round_evidence(data.v, data.replicas, betas, bool(betas[0] == 0))
+        self._rounds.state = replace(state, evidence=evidence)
+        return evidence
 
     @property
     def flags(self) -> tuple[Flag, ...]:
@@ -309,7 +319,7 @@ class PT:
 
         self._run = save(self._rounds, self._run, path)
 
-    def keep(self, checkpoint: Any) -> None:
+    def _keep(self, checkpoint: Any) -> None:
         """Writes the run down as it is, and from now on after every round."""
         from numpygeons.checkpoint.folder import keep
 

@@ -55,7 +55,7 @@ class Between:
     records: tuple[RoundRecord, ...] = ()  # of the finished rounds
     traces: Traces | None = None  # of the last round, as the next two
     data: _core.engine.RoundData | None = None
-    evidence: _core.evidence.RoundEvidence | None = None
+    evidence: _core.evidence.RoundEvidence | None = None  # None once loaded, until asked for
 
     @property
     def round(self) -> int:

@@ -72,18 +72,11 @@ def test_bad_arguments_are_named(settings, error, message):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"n_threads": 2}, {"checkpoint": True}, {"on": object()}, {"record": ["disk"]}],
+    [{"n_threads": 2}, {"on": object()}, {"record": ["disk"]}],
 )
 def test_what_is_not_supported_yet_says_so(settings):
     with pytest.raises(NotImplementedError, match="not supported yet"):
         run(**settings)
-
-
-def test_saving_is_not_supported_yet():
-    with pytest.raises(NotImplementedError, match="checkpoints are not supported yet"):
-        run(n_rounds=1).save("folder")
-    with pytest.raises(NotImplementedError, match="checkpoints are not supported yet"):
-        numpygeons.load("folder")
 
 
 def test_several_ranks_are_refused_instead_of_repeating_the_run(monkeypatch):

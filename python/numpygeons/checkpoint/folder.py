@@ -188,6 +188,7 @@ class Folder:
             When nothing can be written.
         """
         file.probe(self.path)
+        file.remove_temporary(self.path)
         if settings != self.run.settings or not self.run.grows:
             self.run = replace(self.run, settings=settings, grows=True)
             self.run.write(self.path)

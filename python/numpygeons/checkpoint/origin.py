@@ -11,8 +11,7 @@ import json
 import pickle
 import sys
 import sysconfig
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +25,7 @@ import numpy as np
 from numpygeons.path import JaxTarget, NumPyroPath
 from numpygeons.path import Path as Tempered
 
-BY_NAME = ("numpygeons", "numpyro", "jax", "jaxlib", "numpy", "scipy", "funsor")
+BY_NAME = ("numpygeons", "cloudpickle", "numpyro", "jax", "jaxlib", "numpy", "scipy", "funsor")
 INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -73,33 +72,16 @@ def _name(target: Any) -> str:
 
 
 def _dumps(value: Any) -> bytes:
-    with _by_value(_local_modules()):
-        try:
-            data: bytes = cloudpickle.dumps(value)
-        except Exception:  # a local module may hold what has no value: a lock, a connection
-            with _by_value(()):
-                data = cloudpickle.dumps(value)
-    return data
-
-
-@contextmanager
-def _by_value(modules: Any) -> Iterator[None]:
-    """Pickles the functions and classes of these modules by value, and of no others."""
     before = cloudpickle.list_registry_pickle_by_value()
-    wanted = {module.__name__: module for module in modules}
-    _register(before - wanted.keys(), cloudpickle.unregister_pickle_by_value)
-    _register(wanted.keys() - before, cloudpickle.register_pickle_by_value)
+    local = [module for module in _local_modules() if module.__name__ not in before]
+    for module in local:
+        cloudpickle.register_pickle_by_value(module)
     try:
-        yield
+        data: bytes = cloudpickle.dumps(value)
     finally:
-        _register(wanted.keys() - before, cloudpickle.unregister_pickle_by_value)
-        _register(before - wanted.keys(), cloudpickle.register_pickle_by_value)
-
-
-def _register(names: Any, how: Any) -> None:
-    for name in names:
-        if name in sys.modules:
-            how(sys.modules[name])
+        for module in local:
+            cloudpickle.unregister_pickle_by_value(module)
+    return data
 
 
 def _local_modules() -> list[ModuleType]:
@@ -118,17 +100,21 @@ def _local_modules() -> list[ModuleType]:
             continue
         if not file.startswith(roots) and not str(path.resolve()).startswith(roots):
             candidates.append(module)
-    editable = _editable_folders() if candidates else ()
-    return [m for m in candidates if not str(Path(str(m.__file__)).resolve()).startswith(editable)]
+    installed = _installed_elsewhere() if candidates else ()
+    return [m for m in candidates if not str(Path(str(m.__file__)).resolve()).startswith(installed)]
 
 
-def _editable_folders() -> tuple[str, ...]:
-    """Folders of what is installed with `pip install -e`."""
-    found = []
+@lru_cache
+def _installed_elsewhere() -> tuple[str, ...]:
+    """How paths begin of what is installed, but not in site-packages: with `pip install -e`, or
+    `--target`."""
+    found = set()
     for distribution in importlib.metadata.distributions():
-        text = distribution.read_text("direct_url.json")
-        if text is not None:
-            origin = json.loads(text)
-            if origin.get("dir_info", {}).get("editable"):
-                found.append(url2pathname(urlparse(origin["url"]).path) + "/")
+        origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+        if origin.get("dir_info", {}).get("editable"):
+            found.add(url2pathname(urlparse(origin["url"]).path) + "/")
+        root = Path(str(distribution.locate_file(""))).resolve()
+        if not any(part in root.parts for part in INSTALLED):
+            for path in distribution.files or ():
+                found.add(str(root / path.parts[0]) + ("/" if len(path.parts) > 1 else ""))
     return tuple(found)

@@ -1,7 +1,8 @@
 """Takes a run between two rounds apart into arrays and a header, and puts it together again.
 
 The same bits come back. The tuning is a pytree of the explorer's making: its leaves are kept, and
-its structure is that of `explorer.start`. The evidence is computed again from V.
+its structure is that of `explorer.start`. The evidence is
+computed again from V, by who asks for it.
 """
 
 from __future__ import annotations
@@ -83,21 +84,14 @@ def from_arrays(
     betas = arrays["betas"]
     _check_replicas(replicas, path, explorer)
     records: tuple[RoundRecord, ...] = put_together(header["records"], arrays)
-    data = _data(arrays, header)
-    evidence = None
-    if data is not None:
-        of_round = records[-1].schedule
-        evidence = _core.evidence.round_evidence(
-            data.v, data.replicas, of_round, bool(of_round[0] == 0)
-        )
+    plain: dict[str, Any] = {name: arrays[name] for name in PLAIN}
     return Between(
         replicas=replicas,
         tuning=_tuning(arrays, header["tuning"], path, explorer, len(betas)),
         records=records,
         traces=_traces(arrays, header.get("traces"), path, settings),
-        data=data,
-        evidence=evidence,
-        **{name: arrays[name] for name in PLAIN},
+        data=_data(arrays, header),
+        **plain,
     )
 
 
