@@ -215,6 +215,8 @@ def _continue(pt: PT, total: int, show_report: bool) -> None:
             if rounds.state.round == 0:
                 raise
             pt.interrupted = True
+            if folder is not None:  # the interrupt may have met the writing
+                folder.write(rounds.state)
         reporter.say(verdict(pt))
     if pt.interrupted:
         warnings.warn(

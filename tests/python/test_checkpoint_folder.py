@@ -226,6 +226,22 @@ def test_a_disk_that_is_full_keeps_the_rounds_before(here, monkeypatch):
     assert digest(pigeons(pt, show_report=False, n_rounds=5)) == digest(run())
 
 
+def test_a_round_is_written_though_the_writing_was_interrupted(here, monkeypatch):
+    real, presses = folder.Folder.write, []
+
+    def write(self, state):
+        if state.round == 3 and not presses:
+            presses.append("Ctrl-C")
+            raise KeyboardInterrupt
+        real(self, state)
+
+    monkeypatch.setattr(folder.Folder, "write", write)
+    with pytest.warns(NumpygeonsWarning, match="interrupted in round 4 of 5"):
+        pt = run(checkpoint="mine")
+    assert presses == ["Ctrl-C"]
+    assert len(load("mine").rounds) == len(pt.rounds) == 3
+
+
 def test_what_a_killed_writer_left_is_removed(here):
     run(checkpoint="mine")
     litter = here / "mine" / ".round-06.checkpoint.0123abcd.tmp"
