@@ -1,6 +1,7 @@
 """Launches programs on several ranks."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -44,14 +45,20 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def start(mpiexec: str, environment: dict[str, str]) -> Launch:
-    """Runs `programs.py <words>` on n ranks; never longer than `timeout` seconds."""
+    """Runs `programs.py <words>` on n ranks; never longer than `timeout` seconds.
+
+    `unseen`: the launcher sees a shell in the place of each rank, which outlives it.
+    """
     pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
 
     def launch(
-        n: int, *words: str, timeout: float = 60, python: tuple[str, ...] = (), **variables: str
+        n: int, *words: str, timeout: float = 60, unseen: bool = False, **variables: str
     ) -> subprocess.CompletedProcess[str]:
+        rank = [sys.executable, str(PROGRAMS), *words]
+        if unseen:
+            rank = ["sh", "-c", f"{shlex.join(rank)}; code=$?; sleep 25; exit $code"]
         return subprocess.run(
-            [mpiexec, "-n", str(n), sys.executable, *python, str(PROGRAMS), *words],
+            [mpiexec, "-n", str(n), *rank],
             env={**environment, **variables},
             capture_output=True,
             text=True,

@@ -40,6 +40,7 @@ def objects():
 
 
 def cannot_be_pickled():
+    """Rank 1 brings what cannot travel."""
     ranks = find_ranks()
     try:
         ranks.gather_all((lambda: 0) if ranks.rank == 1 else 0)
@@ -78,39 +79,57 @@ def agree():
     ranks.agree(None)
 
 
-def scans(seconds=60.0):
-    """Scans of a tempering run, as far as the ranks see one; forever, in a test's eyes."""
+def scans(rank, ending):
+    """Scans without end, in a test's eyes; one rank ends after half a second."""
     ranks = find_ranks()
-    end = time.monotonic() + seconds
     print(f"rank {ranks.rank} is process {os.getpid()}\n", end="", flush=True)
-    return ranks, end
-
-
-def killed(rank, how):
-    ranks, end = scans()
     start = time.monotonic()
-    while time.monotonic() < end:
+    while time.monotonic() < start + 60:
         if ranks.rank == int(rank) and time.monotonic() > start + 0.5:
-            if how == "exception":
+            if ending == "exception":
                 raise ZeroDivisionError("of the script's own")
-            if how == "early":
+            if ending == "return":
                 return
-            os.kill(os.getpid(), getattr(signal, how))
+            os.kill(os.getpid(), getattr(signal, ending))
         ranks.communicator.allgather(np.arange(10.0))
 
 
-def waits_for_the_dead():
-    """As killed, but in broadcast, and with a launcher that does not end the others."""
-    ranks, _ = scans()
+def broadcast_of_the_dead():
+    ranks = find_ranks()
+    print(f"rank {ranks.rank} is process {os.getpid()}\n", end="", flush=True)
     if ranks.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     ranks.broadcast("never sent", root=1)
 
 
-def pipes():
+def broken():
+    """What a rank gets that goes on although another has left."""
+    ranks = find_ranks()
+    if ranks.rank == 0:
+        return
+    error = ValueError("its own")
+    for attempt in (
+        lambda: ranks.communicator.allgather(np.zeros(3)),
+        lambda: ranks.gather_all("more"),
+        lambda: ranks.agree(error),
+    ):
+        try:
+            attempt()
+        except Exception as caught:
+            print(f"{type(caught).__name__}: {caught}", flush=True)
+
+
+def who():
     """Ends well, having said what the ranks are."""
     ranks = find_ranks()
     print(f"rank {ranks.rank} of {ranks.size}\n", end="", flush=True)
+
+
+def abort():
+    ranks = find_ranks()
+    if ranks.rank == 0:
+        ranks.abort(7)
+    ranks.gather_all("never heard")
 
 
 def without_mpi4py():
@@ -118,7 +137,7 @@ def without_mpi4py():
     find_ranks()
 
 
-def single():
+def single_thread():
     import mpi4py
 
     mpi4py.rc.thread_level = "single"

@@ -25,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-constexpr int n_spins = 2000;                 // tests before a core is offered to others
+constexpr int n_spins = 20;                   // tests before the core is offered to others
 constexpr auto yields_for = milliseconds(2);  // then sleeps, a twentieth of the time waited
 constexpr auto longest_sleep = milliseconds(1);
 constexpr auto between_looks = milliseconds(200);
