@@ -232,10 +232,8 @@ def _say_farewell_at_exit(ranks: Ranks, communicator: comm.MpiCommunicator, witn
 
     def at_exit() -> None:
         broken = communicator.broken
-        with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as farewell,
-            contextlib.suppress(OSError),
-        ):
+        farewell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with farewell, contextlib.suppress(OSError):
             farewell.sendto(str(ranks.rank).encode(), witness)
         if broken:
             sys.stdout.flush()

@@ -72,7 +72,7 @@ def test_after_a_loss_nothing_more_is_said(start):
 
 
 def test_ranks_that_end_well_leave_no_message(start):
-    for _ in range(3):
+    for _ in range(2):
         done = start(4, "who")
         assert done.returncode == 0
         assert "numpygeons" not in done.stderr

@@ -1,8 +1,9 @@
-/// Implements the communicator over an MPI that is bound at run time.
+/// Calls an MPI by address, and waits without stopping the machine or missing who is gone.
 #include "numpygeons/comm/mpi.hpp"
 
 #include <dlfcn.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -25,8 +26,12 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-constexpr int n_spins = 20;                   // tests before the core is offered to others
-constexpr auto yields_for = milliseconds(2);  // then sleeps, a twentieth of the time waited
+constexpr int n_spins = 20;  // tests before the core is offered to others
+// Then a wait sleeps a twentieth of its time. A large message moves on only while it is polled.
+constexpr auto yields_for = milliseconds(2);
+constexpr auto yields_for_crowded = microseconds(50);  // who computes needs the core
+constexpr auto yields_for_large = milliseconds(1000);
+constexpr std::size_t large = std::size_t{1} << 14;
 constexpr auto longest_sleep = milliseconds(1);
 constexpr auto between_looks = milliseconds(200);
 // Who has sent its part may leave before the others have received it.
@@ -92,6 +97,8 @@ class Bound final : public MpiCommunicator {
     std::vector<Peer> peers(size_);
     gather(std::as_bytes(std::span(&self, 1)), std::as_writable_bytes(std::span(peers)));
     peers_ = std::move(peers);
+    const auto n_here = std::ranges::count(peers_, self.machine, &Peer::machine);
+    crowded_ = n_here > ::sysconf(_SC_NPROCESSORS_ONLN);
   }
 
   ~Bound() override {
@@ -124,7 +131,7 @@ class Bound final : public MpiCommunicator {
       check(call_.ibcast(all_.data(), static_cast<int>(part.size()), byte_, static_cast<int>(root),
                          comm_, &request_),
             "MPI_Ibcast");
-      wait("MPI_Ibcast");
+      wait("MPI_Ibcast", part.size());
       if (rank_ != root) std::ranges::copy(all_, part.begin());
     }
   }
@@ -159,7 +166,7 @@ class Bound final : public MpiCommunicator {
       const int n = static_cast<int>(part.size());
       check(call_.iallgather(own_.data(), n, byte_, all_.data(), n, byte_, comm_, &request_),
             "MPI_Iallgather");
-      wait("MPI_Iallgather");
+      wait("MPI_Iallgather", part.size());
       for (std::size_t r = 0; r < size_; ++r) {
         std::memcpy(all.data() + r * own.size() + first, all_.data() + r * part.size(),
                     part.size());
@@ -176,7 +183,10 @@ class Bound final : public MpiCommunicator {
 
   /// Waits for request_. Ranks may be more than cores, so the core is soon offered to others; a
   /// long wait sleeps, to leave the cores to what the others compute.
-  void wait(const char* what) {
+  void wait(const char* what, std::size_t n_bytes) {
+    const Clock::duration patience = n_bytes >= large ? Clock::duration(yields_for_large)
+                                     : crowded_       ? Clock::duration(yields_for_crowded)
+                                                      : Clock::duration(yields_for);
     pending_ = true;
     for (int i = 0; i < n_spins; ++i) {
       if (done(what)) return void(pending_ = false);
@@ -187,7 +197,7 @@ class Bound final : public MpiCommunicator {
     std::string gone;
     while (!done(what)) {
       const auto now = Clock::now();
-      if (now - start < yields_for) {
+      if (now - start < patience) {
         ::sched_yield();
         continue;
       }
@@ -251,6 +261,7 @@ class Bound final : public MpiCommunicator {
   std::vector<Peer> peers_;
   Buffer own_, all_;
   bool pending_ = false, left_ = false;
+  bool crowded_ = false;  // more ranks than cores on this machine
   std::string broken_;
 };
 

@@ -1,4 +1,4 @@
-/// Implements the look at the processes of other ranks.
+/// Reads /proc: a process, when it began, and which processes it can see.
 #include "numpygeons/comm/peers.hpp"
 
 #include <signal.h>
