@@ -267,6 +267,8 @@ void bind_coordinator(py::module_& module) {
       .def("run_scans_f32", &run_scans_in_python<float>, "worker"_a, "explore"_a)
       .def("run_scans_f64", &run_scans_in_python<double>, "worker"_a, "explore"_a)
       .def("fail", &Coordinator::fail, "worker"_a, py::call_guard<py::gil_scoped_release>())
+      .def("unfinished", &Coordinator::unfinished, py::call_guard<py::gil_scoped_release>())
+      .def("resume", &Coordinator::resume, "so_far"_a)
       .def("end_round", &Coordinator::end_round, py::call_guard<py::gil_scoped_release>())
       .def("rethrow", &Coordinator::rethrow)
       .def_property_readonly("failed", &Coordinator::failed)

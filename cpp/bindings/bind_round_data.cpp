@@ -12,6 +12,7 @@
 #include "arrays.hpp"
 #include "bind.hpp"
 #include "numpygeons/engine/round_data.hpp"
+#include "numpygeons/engine/unfinished_round.hpp"
 
 namespace numpygeons::bindings {
 
@@ -33,6 +34,17 @@ py::array_t<double> by_chain(const RoundData& data, Field field) {
 }
 
 using First = std::tuple<std::uint32_t, std::uint32_t, double, std::uint64_t>;
+
+std::optional<FirstZeroLikelihood> as_first(const std::optional<First>& first) {
+  if (!first) return std::nullopt;
+  const auto& [replica, chain, beta, scan] = *first;
+  return FirstZeroLikelihood{Replica{replica}, Chain{chain}, beta, scan};
+}
+
+py::object as_tuple(const std::optional<FirstZeroLikelihood>& first) {
+  if (!first) return py::none();
+  return py::make_tuple(first->replica.value, first->chain.value, first->beta, first->scan);
+}
 
 template <class T>
 std::size_t extent(const ArrayIn<T>& array, int axis) {
@@ -102,16 +114,55 @@ std::shared_ptr<RoundData> round_data(std::uint32_t round, const ArrayIn<double>
   data->n_restarts = n_restarts;
   data->n_round_trips = n_round_trips;
   data->n_zero_likelihood = n_zero_likelihood;
-  if (first_zero_likelihood) {
-    const auto& [replica, chain, beta, scan] = *first_zero_likelihood;
-    data->first_zero_likelihood = FirstZeroLikelihood{Replica{replica}, Chain{chain}, beta, scan};
-  }
+  data->first_zero_likelihood = as_first(first_zero_likelihood);
   return data;
+}
+
+void bind_unfinished_round(py::module_& module) {
+  using Round = UnfinishedRound;
+  const auto array = [](auto Round::* field) {
+    return
+        [field](const Round& round) { return copied(round.*field, {size((round.*field).size())}); };
+  };
+  py::class_<Round>(module, "UnfinishedRound",
+                    "The scans of a round so far: flat arrays, rows by scan, columns by chain.")
+      .def(
+          py::init([](std::size_t n_done, const ArrayIn<double>& v,
+                      const ArrayIn<std::uint32_t>& replicas, const ArrayIn<double>& statistic_sums,
+                      const ArrayIn<double>& snapshots, const ArrayIn<std::uint64_t>& moments,
+                      const ArrayIn<std::uint32_t>& chains, std::uint64_t n_zero_likelihood,
+                      const std::optional<First>& first_zero_likelihood) {
+            return Round{.n_done = n_done,
+                         .v = values(v),
+                         .replicas = values(replicas),
+                         .statistic_sums = values(statistic_sums),
+                         .snapshots = values(snapshots),
+                         .moments = values(moments),
+                         .chains = values(chains),
+                         .n_zero_likelihood = n_zero_likelihood,
+                         .first_zero_likelihood = as_first(first_zero_likelihood)};
+          }),
+          py::kw_only(), "n_done"_a, "v"_a, "replicas"_a, "statistic_sums"_a, "snapshots"_a,
+          "moments"_a, "chains"_a, "n_zero_likelihood"_a, "first_zero_likelihood"_a,
+          "From what the properties of another one give.")
+      .def_readonly("n_done", &Round::n_done)
+      .def_property_readonly("v", array(&Round::v))
+      .def_property_readonly("replicas", array(&Round::replicas))
+      .def_property_readonly("statistic_sums", array(&Round::statistic_sums))
+      .def_property_readonly("snapshots", array(&Round::snapshots))
+      .def_property_readonly("moments", array(&Round::moments),
+                             "Words of ExactMoments, shape (n_chains * (1 + 4 dimension),).")
+      .def_property_readonly("chains", array(&Round::chains))
+      .def_readonly("n_zero_likelihood", &Round::n_zero_likelihood)
+      .def_property_readonly("first_zero_likelihood", [](const Round& round) {
+        return as_tuple(round.first_zero_likelihood);
+      });
 }
 
 }  // namespace
 
 void bind_round_data(py::module_& module) {
+  bind_unfinished_round(module);
   using Pointer = std::shared_ptr<RoundData>;
   py::class_<RoundData, Pointer>(module, "RoundData", "Everything recorded in one round.")
       .def(py::init(&round_data), py::kw_only(), "round"_a, "v"_a, "replicas"_a, "statistic_sums"_a,
@@ -125,11 +176,7 @@ void bind_round_data(py::module_& module) {
       .def_readonly("n_zero_likelihood", &RoundData::n_zero_likelihood)
       .def_property_readonly(
           "first_zero_likelihood",
-          [](const RoundData& data) -> py::object {
-            if (!data.first_zero_likelihood) return py::none();
-            const FirstZeroLikelihood& first = *data.first_zero_likelihood;
-            return py::make_tuple(first.replica.value, first.chain.value, first.beta, first.scan);
-          },
+          [](const RoundData& data) { return as_tuple(data.first_zero_likelihood); },
           "(replica, chain, beta, scan) of the first state with V = -inf, or None.")
       .def_property_readonly(
           "v",

@@ -33,6 +33,13 @@ class OnlineMoments:
             self.mean[name], self.squared_deviations[name] = mean, squared
         self.n = total
 
+    def copy(self) -> OnlineMoments:
+        """Another one that goes on from here."""
+        other = OnlineMoments()
+        other.n, other.mean = self.n, dict(self.mean)
+        other.squared_deviations = dict(self.squared_deviations)
+        return other
+
     @property
     def variance(self) -> Sites:
         """Variance with divisor n - 1; NaN for a single draw."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from numpygeons.checkpoint.folder import Folder, check_argument, describe
@@ -13,7 +14,7 @@ from numpygeons.errors import NumericalError, NumpygeonsWarning
 from numpygeons.explorers.base import Explorer
 from numpygeons.explorers.checks import check_members, is_trusted
 from numpygeons.explorers.hmc import HMC
-from numpygeons.path import JaxTarget, NumPyroPath, as_path
+from numpygeons.path import JaxTarget, NumPyroPath, Path, as_path
 from numpygeons.ranks import find_ranks
 from numpygeons.report import Reporter, header, verdict
 from numpygeons.result import PT
@@ -108,32 +109,50 @@ def pigeons(
         record=as_recorders(record),
         driver=driver,
     )
-    if isinstance(target, PT):
-        _refuse_changes(target, settings, explorer)
-        if checkpoint is not False:
-            target._keep(checkpoint)
-        target._rounds.work_with(team)
-        total = max(settings.n_rounds, target._rounds.settings.n_rounds)
-        _continue(target, total, show_report)
-        return target
-    if explorer is not None:
-        check_members(explorer)
-    if callable(target):
-        target = NumPyroPath(target, model_args, model_kwargs)
-        model_args, model_kwargs = (), None
-    path = as_path(target, model_args, model_kwargs)
-    explorer, folder = explorer or HMC(), None
+    with team.one_voice():
+        if isinstance(target, PT):
+            _refuse_changes(target, settings, explorer)
+            if checkpoint is not False:
+                team.on_first_rank(partial(target._keep, checkpoint))
+                target._folder = team.ranks.broadcast(target._folder)
+            target._rounds.work_with(team)
+            total = max(settings.n_rounds, target._rounds.settings.n_rounds)
+            _continue(target, total, show_report)
+            return target
+        if explorer is not None:
+            check_members(explorer)
+        if callable(target):
+            target = NumPyroPath(target, model_args, model_kwargs)
+            model_args, model_kwargs = (), None
+        path = as_path(target, model_args, model_kwargs)
+        pt = _started(target, path, explorer or HMC(), settings, team, checkpoint, show_report)
+        _continue(pt, settings.n_rounds, show_report)
+        return pt
+
+
+def _started(
+    target: Any,
+    path: Path,
+    explorer: Explorer,
+    settings: Settings,
+    team: Team,
+    checkpoint: Any,
+    show_report: bool,
+) -> PT:
+    """A run before its first round, with its folder if it has one."""
+    folder: Folder | None = None
     if checkpoint is not False:
-        folder = Folder.make(checkpoint, describe(target, explorer, settings, path))
+        made = team.on_first_rank(
+            lambda: Folder.make(checkpoint, describe(target, explorer, settings, path))
+        )
+        folder = team.ranks.broadcast(made)
     try:
         rounds = Rounds(path, explorer, settings, target, team)
     except Exception:
-        if folder is not None:
+        if folder is not None and team.ranks.rank == 0:
             folder.discard()
         raise
-    pt = PT(rounds, lambda run, total: _continue(run, total, show_report), folder)
-    _continue(pt, settings.n_rounds, show_report)
-    return pt
+    return PT(rounds, lambda run, total: _continue(run, total, show_report), folder)
 
 
 def load(path_or_result: Any) -> PT:
@@ -182,13 +201,13 @@ def _continue(pt: PT, total: int, show_report: bool) -> None:
     rounds.settings = replace(rounds.settings, n_rounds=max(total, rounds.settings.n_rounds))
     if rounds.state.round >= total:
         return
-    folder = pt._folder
+    folder, team = pt._folder, rounds.team
     if folder is not None:
-        folder.ask_for(rounds.settings)
+        team.on_first_rank(lambda: folder.ask_for(rounds.settings))
     rounds.prepare()
     pt.interrupted = False
     with Reporter(
-        show=show_report and rounds.team.ranks.rank == 0,
+        show=show_report and team.ranks.rank == 0,
         n_scans=2 ** (total + 1) - 2 ** (rounds.state.round + 1),
     ) as reporter:
         if rounds.state.round == 0 or rounds.compile_seconds > 0:
@@ -198,10 +217,11 @@ def _continue(pt: PT, total: int, show_report: bool) -> None:
         reporter.say(header())
         try:
             while rounds.state.round < total:
-                record = rounds.advance(reporter.scans)
+                watch = None if folder is None else folder.watch(rounds.state.round + 1)
+                record = rounds.advance(reporter.scans, watch)
                 pt.forget_samples()
                 if folder is not None:
-                    folder.write(rounds.state)
+                    team.on_first_rank(lambda: folder.write(rounds.state))
                 reporter.finished(record)
         except NumericalError as error:
             if not is_trusted(rounds.explorer):
@@ -216,7 +236,7 @@ def _continue(pt: PT, total: int, show_report: bool) -> None:
                 raise
             pt.interrupted = True
             if folder is not None:  # the interrupt may have met the writing
-                folder.write(rounds.state)
+                team.on_first_rank(lambda: folder.write(rounds.state))
         reporter.say(verdict(pt))
     if pt.interrupted:
         warnings.warn(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -42,6 +42,28 @@ ENOUGH_VISITS = 8  # scans from which on the moments of a round are worth using
 Progress = Callable[[int, int, int], None]  # round, scans done, scans in the round
 
 
+class Keeper(Protocol):
+    """Who wants to see a long round now and then while it runs."""
+
+    def is_due(self) -> bool:
+        """Whether now is the time; only the first rank is asked."""
+        ...
+
+    def keep(self, midway: Midway) -> None:
+        """Takes note; on the first rank alone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Midway:
+    """A round in its middle, with which it can go on, on any number of ranks and threads."""
+
+    replicas: Replicas  # leading axis n_chains: by replica
+    scans: _core.engine.UnfinishedRound
+    traces: Traces  # of the scans so far
+    n_redrawn: int  # reference draws that were made again
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Between:
     """A run between two rounds. Whole and immutable: an interrupted round leaves no trace."""
@@ -56,6 +78,7 @@ class Between:
     traces: Traces | None = None  # of the last round, as the next two
     data: _core.engine.RoundData | None = None
     evidence: _core.evidence.RoundEvidence | None = None  # None once loaded, until asked for
+    midway: Midway | None = None  # in the next round
 
     @property
     def round(self) -> int:
@@ -182,16 +205,19 @@ class Rounds:
             scales=np.tile(scale, (n, 1)),
         )
 
-    def advance(self, progress: Progress) -> RoundRecord:
-        """Runs the next round, adapts, and returns its record. Interrupted, it changes nothing."""
-        with jax.enable_x64(self.path.dtype == np.float64):  # also where the caller has left it
-            return self._advance(progress)
+    def advance(self, progress: Progress, keeper: Keeper | None = None) -> RoundRecord:
+        """Runs the next round, adapts, and returns its record. Interrupted, it changes nothing.
 
-    def _advance(self, progress: Progress) -> RoundRecord:
+        `keeper` sees the round in its middle when it is due; all ranks have one, or none.
+        """
+        with jax.enable_x64(self.path.dtype == np.float64):  # also where the caller has left it
+            return self._advance(progress, keeper)
+
+    def _advance(self, progress: Progress, keeper: Keeper | None) -> RoundRecord:
         start = time.perf_counter()
         before = self.state
         with self.team.interrupts(self._coordinator) as interrupts:
-            parts, traces, n_redrawn = self._scans(before, progress, interrupts)
+            parts, traces, n_redrawn = self._scans(before, progress, keeper, interrupts)
             data = self._coordinator.end_round()
             replicas = self.team.gathered(self._coordinator, parts)
         steps = step_sizes(before.tuning, self.settings.n_chains)
@@ -227,15 +253,15 @@ class Rounds:
         return record
 
     def _scans(
-        self, before: Between, progress: Progress, interrupts: Interrupts
+        self, before: Between, progress: Progress, keeper: Keeper | None, interrupts: Interrupts
     ) -> tuple[list[Replicas], Traces, int]:
         """The scans of the next round: the replicas of each worker after it, what it traced, and
         how many reference draws were made again."""
-        number = before.round + 1
-        path = self.path
+        number, midway = before.round + 1, before.midway
+        path, coordinator = self.path, self._coordinator
         traces = Traces(path, 2**number, self.settings.record)
-        self._coordinator.chains = before.chains
-        self._coordinator.begin_round(
+        coordinator.chains = before.chains
+        coordinator.begin_round(
             round=number,
             n_scans=2**number,
             betas=before.betas,
@@ -250,28 +276,48 @@ class Rounds:
             return a.astype(path.dtype if a.dtype.kind == "f" else np.int32)
 
         tuning = jax.tree.map(cast, before.tuning)
-        self._coordinator.set_proposals(proposals(self.explorer, tuning))
+        coordinator.set_proposals(proposals(self.explorer, tuning))
         betas, tuning = jax.device_put((cast(before.betas), tuning))
-        parts, n_redrawn = self.team.split(self._coordinator, before.replicas), 0
-        for block, redrawn in self._blocks(number):
+        replicas, n_redrawn = before.replicas, 0
+        if midway is not None:
+            replicas, n_redrawn = midway.replicas, midway.n_redrawn
+            coordinator.resume(midway.scans)
+            traces.take_up(midway.traces)
+        parts = self.team.split(coordinator, replicas)
+        for block, redrawn in self._blocks(number, coordinator.n_scans_done):
             n_redrawn += redrawn
             with interrupts.agreed():
                 parts = self.driver.run(
-                    self._coordinator,
+                    coordinator,
                     parts,
                     betas,
                     tuning,
                     block,
                     lambda done: progress(number, done, 2**number),
                 )
-            traces.append(*self._coordinator.take_draws())
+            traces.append(*coordinator.take_draws())
+            if keeper is not None and coordinator.n_scans_done < 2**number:
+                self._show(keeper, parts, traces, n_redrawn)
         return parts, traces, n_redrawn
 
-    def _blocks(self, number: int) -> Iterator[tuple[Block, int]]:
-        """The scans of a round, cut where the batches of reference draws end, each with the
-        number of draws in it that were made again."""
+    def _show(self, keeper: Keeper, parts: list[Replicas], traces: Traces, n_redrawn: int) -> None:
+        """Shows the round under way to the keeper, if it is time."""
+        ranks = self.team.ranks
+        if not ranks.broadcast(ranks.rank == 0 and keeper.is_due()):
+            return
+        midway = Midway(
+            replicas=self.team.gathered(self._coordinator, parts),
+            scans=self._coordinator.unfinished(),
+            traces=traces,
+            n_redrawn=n_redrawn,
+        )
+        self.team.on_first_rank(lambda: keeper.keep(midway))
+
+    def _blocks(self, number: int, done: int) -> Iterator[tuple[Block, int]]:
+        """The scans of a round after those `done`, cut where the batches of reference draws end,
+        each with the number of draws in it that were made again."""
         size = self._reference.size
-        done, earlier = 0, 2**number - 2  # scans of this round, and of all rounds before
+        earlier = 2**number - 2  # scans of all rounds before
         while done < 2**number:
             wanted, first = divmod(earlier + done, size)
             if self._batch is None or self._batch[0] != wanted:

@@ -7,17 +7,21 @@ import hashlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 from numpygeons import _core
 from numpygeons.drivers.exploration import Replicas
+from numpygeons.errors import NumpygeonsWarning
 from numpygeons.ranks import Ranks, alone
+
+Result = TypeVar("Result")
 
 
 class Interrupts:
@@ -109,6 +113,29 @@ class Team:
             yield interrupts
         finally:
             signal.signal(signal.SIGINT, old)
+
+    @contextlib.contextmanager
+    def one_voice(self) -> Iterator[None]:
+        """Lets the first rank alone warn: the others would repeat it."""
+        with warnings.catch_warnings():
+            if self.ranks.rank > 0:
+                warnings.simplefilter("ignore", NumpygeonsWarning)
+            yield
+
+    def on_first_rank(self, work: Callable[[], Result]) -> Result | None:
+        """What `work` returns, on the first rank; None on the others, which wait for it, and raise
+        its error too."""
+        if self.ranks.size == 1:
+            return work()
+        result: Result | None = None
+        error: BaseException | None = None
+        if self.ranks.rank == 0:
+            try:
+                result = work()
+            except BaseException as caught:
+                error = caught
+        self.ranks.agree(error)
+        return result
 
     def require_the_same(self, settings: Any, explorer: Any, *draws: Any) -> None:
         """Compares what the ranks are about to run.

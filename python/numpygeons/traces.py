@@ -35,3 +35,11 @@ class Traces:
         if self.online is not None:
             self.online.update(map_draws(self._path, states))
         self.n = end
+
+    def take_up(self, earlier: Traces) -> None:
+        """Starts with what another one has kept of the same round."""
+        self.n = n = earlier.n
+        if self.keeps_draws:
+            self.x[:n], self.log_reference[:n] = earlier.x[:n], earlier.log_reference[:n]
+        if self.online is not None and earlier.online is not None:
+            self.online = earlier.online.copy()

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <csignal>
+#include <span>
 #include <stdexcept>
 #include <string>
 
@@ -39,7 +40,7 @@ TEST_CASE("one process gathers its own block") {
   CHECK(local.size() == 1);
   const std::array<double, 3> own{1, 2, 3};
   std::array<double, 3> all{};
-  local.allgather(own, all);
+  local.allgather(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all)));
   CHECK(all == own);
 }
 

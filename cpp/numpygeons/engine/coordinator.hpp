@@ -14,6 +14,7 @@
 #include "numpygeons/comm/rendezvous.hpp"
 #include "numpygeons/engine/proposals.hpp"
 #include "numpygeons/engine/round_data.hpp"
+#include "numpygeons/engine/unfinished_round.hpp"
 #include "numpygeons/engine/visits.hpp"
 #include "numpygeons/tempering/index_process.hpp"
 #include "numpygeons/tempering/round_trips.hpp"
@@ -72,7 +73,7 @@ struct NextScan {
 /// keeps its error for `rethrow`, because the caller may be a compiled program that cannot carry
 /// it.
 ///
-/// Collective, to be called by every rank: `scan`, `take_draws`, `end_round`.
+/// Collective, to be called by every rank: `scan`, `take_draws`, `unfinished`, `end_round`.
 class Coordinator {
  public:
   /// Replica r starts at chain r. No `ranks`: this process is alone. Throws std::invalid_argument
@@ -125,6 +126,12 @@ class Coordinator {
   /// Whether the last scan failed, on any rank; with an error of its own (`rethrow`) or that of an
   /// exploration, which stays with the worker that called `fail`.
   [[nodiscard]] bool failed() const noexcept { return failed_; }
+
+  /// The scans of the round so far; its draws must have been taken.
+  [[nodiscard]] UnfinishedRound unfinished() const;
+  /// Goes on, right after `begin_round`, with a round that `unfinished` has described, whatever the
+  /// number of ranks and workers was then. Throws std::invalid_argument when a length does not fit.
+  void resume(const UnfinishedRound& so_far);
 
   /// Ends a complete round and gives up its records. Throws std::logic_error before the last scan.
   [[nodiscard]] std::shared_ptr<RoundData> end_round();

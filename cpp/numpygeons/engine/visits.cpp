@@ -67,6 +67,31 @@ void Visits::make_room() {
   snapshots_.resize(snapshots_.size() + own_.count * settings_.dimension);
 }
 
+void Visits::resume(std::span<const std::uint32_t> replicas, std::span<const double> snapshots,
+                    std::span<const std::uint64_t> words) {
+  const std::size_t n = settings_.n_chains, d = settings_.dimension, per_chain = 1 + 4 * d;
+  const std::size_t n_kept = stride_ == 0 ? 0 : replicas.size() / n / stride_;
+  if (snapshots.size() != n_kept * n * d)
+    throw std::invalid_argument("there must be snapshots of " + std::to_string(n_kept) +
+                                " scans: got " + std::to_string(snapshots.size()) + " numbers");
+  if (!words.empty() && words.size() != moments_.size() * per_chain)
+    throw std::invalid_argument("moments must be " + std::to_string(moments_.size() * per_chain) +
+                                " words: got " + std::to_string(words.size()));
+  for (std::size_t k = 0; k < n_kept; ++k) {
+    make_room();
+    const std::uint32_t* const at_chain = replicas.data() + (stride_ * (k + 1) - 1) * n;
+    for (std::size_t c = 0; c < n; ++c) {
+      if (at_chain[c] < own_.first || at_chain[c] >= own_.first + own_.count) continue;
+      const std::size_t place = k * own_.count + (at_chain[c] - own_.first);
+      const auto x = snapshots.subspan((k * n + c) * d, d);
+      std::ranges::copy(x, snapshots_.begin() + static_cast<std::ptrdiff_t>(place * d));
+    }
+  }
+  if (words.empty()) return;
+  for (std::size_t c = 0; c < moments_.size(); ++c)
+    moments_[c].add_words(words.subspan(c * per_chain, per_chain));
+}
+
 template <class Real>
 void Visits::add(std::size_t scan, Replica replica, Chain chain, std::span<const Real> x,
                  double log_reference) {
@@ -142,6 +167,15 @@ std::vector<ExactMoments> Visits::moments(Communicator& ranks) const {
                                             std::span(scale_).subspan(c * d, d));
     for (std::size_t rank = 0; rank < ranks.size(); ++rank)
       sum.add_words(std::span(all).subspan(rank * own.size(), own.size()));
+  }
+  return result;
+}
+
+std::vector<std::uint64_t> Visits::moment_words(Communicator& ranks) const {
+  std::vector<std::uint64_t> result;
+  for (const ExactMoments& chain : moments(ranks)) {
+    const std::vector<std::uint64_t> words = chain.words();
+    result.insert(result.end(), words.begin(), words.end());
   }
   return result;
 }

@@ -48,6 +48,11 @@ class Visits {
   }
   void make_room();
 
+  /// Goes on after the scans of `replicas`, from what `snapshots` and `moment_words` gave then.
+  /// Only one rank may bring words. Throws std::invalid_argument when a length does not fit.
+  void resume(std::span<const std::uint32_t> replicas, std::span<const double> snapshots,
+              std::span<const std::uint64_t> words);
+
   /// Adds one state of an own replica; several threads may add those of different ones.
   template <class Real>
   void add(std::size_t scan, Replica replica, Chain chain, std::span<const Real> x,
@@ -63,6 +68,9 @@ class Visits {
 
   /// Sums of all ranks, by chain; empty when moments are not kept.
   [[nodiscard]] std::vector<ExactMoments> moments(Communicator& ranks) const;
+
+  /// The same as words, (n_chains, 1 + 4 dimension).
+  [[nodiscard]] std::vector<std::uint64_t> moment_words(Communicator& ranks) const;
 
  private:
   void reserve_draws(Draws& draws) const;

@@ -2,6 +2,7 @@
 
     run.checkpoint        target and explorer (pickled), settings, shapes, versions
     round-07.checkpoint   everything after round 7, records of the earlier rounds included
+    round-08.unfinished   the scans of round 8 so far, while it runs
 
 The last `KEPT` rounds stay; each is enough to go on from.
 """
@@ -25,13 +26,16 @@ import numpy as np
 from numpygeons.checkpoint import file
 from numpygeons.checkpoint.origin import pickled
 from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
-from numpygeons.checkpoint.state import to_arrays
+from numpygeons.checkpoint.state import midway_to_arrays, to_arrays
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
-from numpygeons.rounds import Between, Rounds
+from numpygeons.rounds import Between, Midway, Rounds
 from numpygeons.settings import Settings
 
 RUN = "run.checkpoint"
 ROUND = re.compile(r"round-(\d+)\.checkpoint")
+UNFINISHED = re.compile(r"round-(\d+)\.unfinished")
+SECONDS = "NUMPYGEONS_CHECKPOINT_SECONDS"  # between two looks at a long round; 60 unless set
+LARGEST_SHARE = 0.05  # of the time, that writing unfinished rounds may take
 KEPT = 3  # rounds; a file that is damaged later leaves two to go on from
 PACKAGES = ("numpygeons-core", "jax", "jaxlib", "numpyro", "numpy", "cloudpickle")
 
@@ -114,6 +118,11 @@ def check_argument(checkpoint: Any) -> None:
 def round_file(number: int) -> str:
     """Name of the file of a finished round."""
     return f"round-{number:02d}.checkpoint"
+
+
+def unfinished_file(number: int) -> str:
+    """Name of the file of a round that runs."""
+    return f"round-{number:02d}.unfinished"
 
 
 def finished_rounds(folder: Path) -> list[int]:
@@ -199,9 +208,15 @@ class Folder:
             return
         arrays, header = to_arrays(state)
         file.write(self.path / round_file(state.round), arrays, {"run": self.run.id, **header})
-        for number in finished_rounds(self.path)[:-KEPT]:
+        old = [round_file(number) for number in finished_rounds(self.path)[:-KEPT]]
+        old += [name for name in os.listdir(self.path) if UNFINISHED.fullmatch(name)]
+        for name in old:
             with suppress(OSError):
-                (self.path / round_file(number)).unlink()
+                (self.path / name).unlink()
+
+    def watch(self, number: int) -> Watch:
+        """Who writes the round of this number while it runs."""
+        return Watch(self, number)
 
     def discard(self) -> None:
         """Undoes `make`, for a run that could not start; rounds are kept."""
@@ -216,6 +231,34 @@ class Folder:
                     os.symlink(before, link, target_is_directory=True)
             for folder in reversed(self._made):
                 folder.rmdir()
+
+
+class Watch:
+    """Writes a long round now and then, so that its draws outlive the machine (`rounds.Keeper`)."""
+
+    def __init__(self, folder: Folder, number: int) -> None:
+        self._folder, self._number = folder, number
+        self._seconds = float(os.environ.get(SECONDS) or 60)
+        self._next = time.monotonic() + self._seconds
+
+    def is_due(self) -> bool:
+        """Whether it is time: seldom enough that writing takes little of it."""
+        return time.monotonic() >= self._next
+
+    def keep(self, midway: Midway) -> None:
+        """Writes the round so far.
+
+        Raises
+        ------
+        CheckpointError
+            When it cannot be written.
+        """
+        start = time.monotonic()
+        arrays, header = midway_to_arrays(midway)
+        header["run"] = self._folder.run.id
+        file.write(self._folder.path / unfinished_file(self._number), arrays, header)
+        now = time.monotonic()
+        self._next = now + max(self._seconds, (now - start) / LARGEST_SHARE)
 
 
 def _refuse_other(path: Path, run: Run) -> None:

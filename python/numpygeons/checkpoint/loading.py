@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +12,20 @@ import jax
 import numpy as np
 
 from numpygeons.checkpoint import file
-from numpygeons.checkpoint.folder import RUN, Folder, Run, finished_rounds, round_file
+from numpygeons.checkpoint.folder import (
+    RUN,
+    Folder,
+    Run,
+    finished_rounds,
+    round_file,
+    unfinished_file,
+)
 from numpygeons.checkpoint.origin import unpickled
-from numpygeons.checkpoint.state import from_arrays
+from numpygeons.checkpoint.state import from_arrays, midway_from_arrays
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
 from numpygeons.path import Path as Tempered
 from numpygeons.path import as_path
-from numpygeons.rounds import Between, Rounds
+from numpygeons.rounds import Between, Midway, Rounds
 
 
 class Loaded(NamedTuple):
@@ -51,6 +59,8 @@ def load_run(path_or_result: Any) -> Loaded:
         tempered = as_path(target)
         _check_model(path, run, tempered)
         state = _last_state(path, run, tempered, explorer)
+        if state is not None:
+            state = replace(state, midway=_midway(path, run, tempered, explorer, state.round + 1))
     rounds = Rounds.loaded(tempered, explorer, run.settings, target, state)
     return Loaded(rounds, run, Folder(path, run) if run.grows else None)
 
@@ -118,3 +128,18 @@ def _last_state(folder: Path, run: Run, path: Tempered, explorer: Any) -> Betwee
     if numbers:
         raise CheckpointError(f"no round of {folder} can be loaded: {'; '.join(problems)}")
     return None
+
+
+def _midway(folder: Path, run: Run, path: Tempered, explorer: Any, number: int) -> Midway | None:
+    """What there is of the round that was under way; None where nothing of it can be believed."""
+    place = folder / unfinished_file(number)
+    if not place.exists():
+        return None
+    try:
+        arrays, header = file.read(place)
+        if header["run"] != run.id:
+            raise file.damaged(place, "it belongs to another run")
+        return midway_from_arrays(arrays, header, path, explorer, run.settings)
+    except (CheckpointError, ValueError) as error:
+        warnings.warn(f"{error}. Round {number} starts anew", NumpygeonsWarning, stacklevel=4)
+        return None

@@ -20,7 +20,7 @@ from numpygeons.online import OnlineMoments
 from numpygeons.path import Path
 from numpygeons.potential import State
 from numpygeons.records import RoundRecord
-from numpygeons.rounds import Between
+from numpygeons.rounds import Between, Midway
 from numpygeons.settings import Settings
 from numpygeons.traces import Traces
 
@@ -35,13 +35,13 @@ MATRICES = (  # arrays of `RoundData`
     "squared_deviations",
     "snapshots",
 )
+SO_FAR = ("v", "replicas", "statistic_sums", "snapshots", "moments", "chains")  # UnfinishedRound
 
 
 def to_arrays(state: Between) -> tuple[Arrays, dict[str, Any]]:
     """The arrays of a state, by name, and what else there is, as JSON can hold it."""
     arrays: Arrays = {name: np.asarray(getattr(state, name)) for name in PLAIN}
-    for name, field in state.replicas._asdict().items():
-        arrays[f"replicas.{name}"] = np.asarray(field)
+    _put_replicas(arrays, state.replicas)
     leaves = jax.tree.leaves(state.tuning)
     for k, leaf in enumerate(leaves):
         arrays[f"tuning.{k}"] = np.asarray(leaf)
@@ -57,16 +57,59 @@ def to_arrays(state: Between) -> tuple[Arrays, dict[str, Any]]:
         for name in MATRICES:
             arrays[f"data.{name}"] = getattr(data, name)
     if state.traces is not None:
-        traces = state.traces
-        header["traces"] = {"n": traces.n}
-        arrays["traces.x"], arrays["traces.log_reference"] = traces.x, traces.log_reference
-        if traces.online is not None:
-            online = traces.online
-            header["traces"]["online"] = {"n": online.n, "sites": list(online.mean)}
-            for k, name in enumerate(online.mean):
-                arrays[f"online.mean.{k}"] = np.asarray(online.mean[name])
-                arrays[f"online.squared.{k}"] = np.asarray(online.squared_deviations[name])
+        header["traces"] = _put_traces(arrays, state.traces)
     return arrays, header
+
+
+def midway_to_arrays(midway: Midway) -> tuple[Arrays, dict[str, Any]]:
+    """The same of a round in its middle."""
+    arrays: Arrays = {name: getattr(midway.scans, name) for name in SO_FAR}
+    _put_replicas(arrays, midway.replicas)
+    first = midway.scans.first_zero_likelihood
+    header = {
+        "n_redrawn": midway.n_redrawn,
+        "n_done": midway.scans.n_done,
+        "n_zero_likelihood": midway.scans.n_zero_likelihood,
+        "first_zero_likelihood": take_apart(first, "first_zero_likelihood", arrays),
+        "traces": _put_traces(arrays, midway.traces),
+    }
+    return arrays, header
+
+
+def midway_from_arrays(
+    arrays: Arrays, header: dict[str, Any], path: Path, explorer: Explorer, settings: Settings
+) -> Midway:
+    """The round in its middle that `midway_to_arrays` took apart. Raises as `from_arrays`."""
+    replicas = _replicas(arrays, path, explorer)
+    traces = _traces(arrays, header["traces"], path, settings)
+    assert traces is not None
+    parts: dict[str, Any] = {name: arrays[name] for name in SO_FAR}
+    scans = _core.engine.UnfinishedRound(
+        n_done=header["n_done"],
+        n_zero_likelihood=header["n_zero_likelihood"],
+        first_zero_likelihood=put_together(header["first_zero_likelihood"], arrays),
+        **parts,
+    )
+    return Midway(replicas=replicas, scans=scans, traces=traces, n_redrawn=header["n_redrawn"])
+
+
+def _put_replicas(arrays: Arrays, replicas: State) -> None:
+    for name, field in replicas._asdict().items():
+        arrays[f"replicas.{name}"] = np.asarray(field)
+
+
+def _put_traces(arrays: Arrays, traces: Traces) -> dict[str, Any]:
+    kept = traces.n if traces.keeps_draws else 0
+    arrays["traces.x"] = traces.x[:kept]
+    arrays["traces.log_reference"] = traces.log_reference[:kept]
+    header: dict[str, Any] = {"n": traces.n, "keeps_draws": traces.keeps_draws}
+    if traces.online is not None:
+        online = traces.online
+        header["online"] = {"n": online.n, "sites": list(online.mean)}
+        for k, name in enumerate(online.mean):
+            arrays[f"online.mean.{k}"] = np.asarray(online.mean[name])
+            arrays[f"online.squared.{k}"] = np.asarray(online.squared_deviations[name])
+    return header
 
 
 def from_arrays(
@@ -79,10 +122,8 @@ def from_arrays(
     ValueError
         When the path or the explorer has other shapes than those the run had.
     """
-    fields: dict[str, Any] = {name: arrays[f"replicas.{name}"] for name in State._fields}
-    replicas = State(**fields)
+    replicas = _replicas(arrays, path, explorer)
     betas = arrays["betas"]
-    _check_replicas(replicas, path, explorer)
     records: tuple[RoundRecord, ...] = put_together(header["records"], arrays)
     plain: dict[str, Any] = {name: arrays[name] for name in PLAIN}
     return Between(
@@ -95,7 +136,9 @@ def from_arrays(
     )
 
 
-def _check_replicas(replicas: State, path: Path, explorer: Explorer) -> None:
+def _replicas(arrays: Arrays, path: Path, explorer: Explorer) -> State:
+    fields: dict[str, Any] = {name: arrays[f"replicas.{name}"] for name in State._fields}
+    replicas = State(**fields)
     gradients = path.dimension if explorer.needs_gradients else 0
     wanted = {"x": path.dimension, "grad_reference": gradients, "grad_v": gradients}
     for name, n in wanted.items():
@@ -105,6 +148,7 @@ def _check_replicas(replicas: State, path: Path, explorer: Explorer) -> None:
                 f"the model has another shape than the run had: got {n} numbers of {path.dtype} "
                 f"for {name}, wanted {field.shape[1]} of {field.dtype}"
             )
+    return replicas
 
 
 def _tuning(arrays: Arrays, kinds: list[str], path: Path, explorer: Explorer, n: int) -> Any:
@@ -137,7 +181,7 @@ def _traces(arrays: Arrays, plain: Any, path: Path, settings: Settings) -> Trace
         return None
     traces = Traces(path, 0, settings.record)
     traces.x, traces.log_reference = arrays["traces.x"], arrays["traces.log_reference"]
-    traces.n, traces.keeps_draws = plain["n"], len(traces.x) > 0
+    traces.n, traces.keeps_draws = plain["n"], plain["keeps_draws"]
     if "online" in plain:
         traces.online = online = OnlineMoments()
         online.n = plain["online"]["n"]
