@@ -46,6 +46,8 @@ PYTHON_LAYERS = (
 )
 # The result hands over to what draws on it, and imports that only when asked.
 LATE = {("result", name) for name in ("report", "to_arviz", "plots", "checkpoint")}
+# So does the result of a run in other processes, to open it.
+LATE |= {("distributed", name) for name in ("pigeons", "result")}
 
 
 def include_violations(layer: str, text: str) -> list[str]:

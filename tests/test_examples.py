@@ -48,6 +48,15 @@ def test_an_explorer_of_ones_own_takes_few_lines_and_gives_the_exact_evidence():
     assert "exact log Z -4.975 in the 99 % interval: True" in run("own_explorer.py")
 
 
+def test_child_processes_give_the_same_draws(tmp_path, monkeypatch):
+    lines = (ROOT / "examples" / "child_process.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 60
+    monkeypatch.chdir(tmp_path)
+    output = run("child_process.py")
+    assert "the same draws as here: True" in output
+    assert "    8       256" in output  # the rows of the children
+
+
 def test_the_readme_names_the_two_commands():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     checks = (ROOT / ".ci" / "run").read_text(encoding="utf-8")

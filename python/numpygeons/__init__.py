@@ -1,11 +1,15 @@
 """Parallel tempering for NumPyro models: draws from every mode, and the evidence with its error."""
 
+from numpygeons.distributed.child_process import ChildProcess
+from numpygeons.distributed.jobs import LSFJob, PBSJob, SlurmJob
+from numpygeons.distributed.result import Result, kill, watch
 from numpygeons.errors import (
     CheckpointError,
     CommunicationError,
     ModelError,
     NumericalError,
     NumpygeonsWarning,
+    RunError,
 )
 from numpygeons.explorers.auto_hmc import AutoHMC
 from numpygeons.explorers.auto_mala import AutoMALA
@@ -57,6 +61,7 @@ __all__ = [
     "AutoMALA",
     "AutoRWMH",
     "CheckpointError",
+    "ChildProcess",
     "CommunicationError",
     "Compose",
     "DensePreconditioner",
@@ -68,6 +73,7 @@ __all__ = [
     "Flag",
     "IdentityPreconditioner",
     "JaxTarget",
+    "LSFJob",
     "Mix",
     "MixDiagonalPreconditioner",
     "ModelError",
@@ -77,15 +83,20 @@ __all__ = [
     "NumPyroPath",
     "NumericalError",
     "NumpygeonsWarning",
+    "PBSJob",
+    "Result",
     "RoundOutcome",
     "RoundRecord",
+    "RunError",
     "SliceSampler",
+    "SlurmJob",
     "Snapshots",
     "Start",
     "State",
     "SymmetricSelector",
     "get_sample",
     "gradient",
+    "kill",
     "load",
     "log_density",
     "n_round_trips",
@@ -93,4 +104,5 @@ __all__ = [
     "pigeons",
     "record_default",
     "stepping_stone_pair",
+    "watch",
 ]

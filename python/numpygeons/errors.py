@@ -7,6 +7,7 @@ __all__ = [
     "ModelError",
     "NumericalError",
     "NumpygeonsWarning",
+    "RunError",
 ]
 
 
@@ -39,6 +40,13 @@ class CheckpointError(RuntimeError):
     """A checkpoint cannot be written or believed.
 
     The message names the file, the reason and what to do.
+    """
+
+
+class RunError(RuntimeError):
+    """A run in other processes failed, or could not be submitted.
+
+    The message names the rank, the exit code and the folder, and ends with what was said last.
     """
 
 

@@ -6,15 +6,19 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, overload
 
-from numpygeons.checkpoint.folder import Folder, check_argument, describe
+from numpygeons.checkpoint.folder import Folder, check_argument, describe, keep
 from numpygeons.checkpoint.loading import load_run
+from numpygeons.distributed.result import Result
+from numpygeons.distributed.start import Place, check_place, start
 from numpygeons.errors import NumericalError, NumpygeonsWarning
 from numpygeons.explorers.base import Explorer
-from numpygeons.explorers.checks import check_members, is_trusted
+from numpygeons.explorers.checks import check_members, check_sizes, is_trusted
 from numpygeons.explorers.hmc import HMC
-from numpygeons.path import JaxTarget, NumPyroPath, Path, as_path
+from numpygeons.path import JaxTarget, NumPyroPath, as_path
+from numpygeons.path import Path as Tempered
 from numpygeons.ranks import find_ranks
 from numpygeons.report import Reporter, header, verdict
 from numpygeons.result import PT
@@ -24,11 +28,48 @@ from numpygeons.settings import (
     as_count,
     as_integer,
     as_recorders,
-    refuse_what_is_to_come,
 )
 from numpygeons.team import Team
 
 Target = Callable[..., Any] | NumPyroPath | JaxTarget | PT
+
+
+@overload
+def pigeons(
+    target: Target,
+    *,
+    model_args: tuple[Any, ...] = ...,
+    model_kwargs: Mapping[str, Any] | None = None,
+    n_chains: int = 10,
+    n_rounds: int = 10,
+    seed: int = 1,
+    explorer: Explorer | None = None,
+    record: Iterable[Any] | None = None,
+    n_threads: int = 1,
+    checkpoint: Any = False,
+    on: None = None,
+    show_report: bool = True,
+    driver: str = "fused",
+) -> PT: ...
+
+
+@overload
+def pigeons(
+    target: Target,
+    *,
+    model_args: tuple[Any, ...] = ...,
+    model_kwargs: Mapping[str, Any] | None = None,
+    n_chains: int = 10,
+    n_rounds: int = 10,
+    seed: int = 1,
+    explorer: Explorer | None = None,
+    record: Iterable[Any] | None = None,
+    n_threads: int = 1,
+    checkpoint: Any = False,
+    on: Place,
+    show_report: bool = True,
+    driver: str = "fused",
+) -> Result: ...
 
 
 def pigeons(
@@ -43,10 +84,10 @@ def pigeons(
     record: Iterable[Any] | None = None,
     n_threads: int = 1,
     checkpoint: Any = False,
-    on: Any = None,
+    on: Place | None = None,
     show_report: bool = True,
     driver: str = "fused",
-) -> PT:
+) -> PT | Result:
     """Runs non-reversible parallel tempering from the reference (the prior) to the target.
 
     Parameters
@@ -71,6 +112,10 @@ def pigeons(
         Write the run down after every round, so that `load` can open it whatever happens: True
         makes results/all/<time>-<id>, to which results/latest leads; a folder must be new or
         empty. A run that was loaded from such a folder goes on writing to it.
+    on : ChildProcess, SlurmJob, PBSJob or LSFJob, optional
+        Where to run; default this process, or the ranks that mpirun started. The model need not
+        import anything: functions of a notebook, of `__main__` and of modules beside it are sent
+        along.
     show_report : bool
         Print one row per round as it finishes.
     driver : {"fused", "stepwise"}
@@ -82,6 +127,8 @@ def pigeons(
     PT
         Draws, evidence and records. Interrupted by Ctrl-C after the first round, it holds the
         finished rounds (`interrupted` is True), and can be continued.
+    Result
+        With `on`: follows the run; `numpygeons.load(result)` is its PT.
 
     Raises
     ------
@@ -93,13 +140,17 @@ def pigeons(
         Where numbers leave no way on, naming replica, chain, beta and scan.
     CheckpointError
         Where the folder cannot be written to: before anything is compiled, or when a disk is full.
+    RunError
+        With `on`: the run failed, or could not be submitted.
 
     References
     ----------
     Syed, Bouchard-Cote, Deligiannidis & Doucet (2022), Non-reversible parallel tempering: a
     scalable highly parallel MCMC scheme, JRSS B 84(2), doi:10.1111/rssb.12464.
     """
-    refuse_what_is_to_come(on=on)
+    if on is not None:
+        check_place(on, n_threads)
+        n_threads = on.n_threads
     check_argument(checkpoint)
     team = Team(ranks=find_ranks(), n_threads=as_count("n_threads", n_threads))
     settings = Settings(
@@ -112,11 +163,13 @@ def pigeons(
     with team.one_voice():
         if isinstance(target, PT):
             _refuse_changes(target, settings, explorer)
+            total = max(settings.n_rounds, target._rounds.settings.n_rounds)
+            if on is not None:
+                return start(on, _folder_of(target, checkpoint), total, show_report)
             if checkpoint is not False:
                 team.on_first_rank(partial(target._keep, checkpoint))
                 target._folder = team.ranks.broadcast(target._folder)
             target._rounds.work_with(team)
-            total = max(settings.n_rounds, target._rounds.settings.n_rounds)
             _continue(target, total, show_report)
             return target
         if explorer is not None:
@@ -125,14 +178,19 @@ def pigeons(
             target = NumPyroPath(target, model_args, model_kwargs)
             model_args, model_kwargs = (), None
         path = as_path(target, model_args, model_kwargs)
-        pt = _started(target, path, explorer or HMC(), settings, team, checkpoint, show_report)
+        explorer = explorer or HMC()
+        if on is not None:
+            check_sizes(explorer, settings.n_chains, path.dimension)
+            made = Folder.make(checkpoint or True, describe(target, explorer, settings, path))
+            return start(on, made.path, settings.n_rounds, show_report)
+        pt = _started(target, path, explorer, settings, team, checkpoint, show_report)
         _continue(pt, settings.n_rounds, show_report)
         return pt
 
 
 def _started(
     target: Any,
-    path: Path,
+    path: Tempered,
     explorer: Explorer,
     settings: Settings,
     team: Team,
@@ -153,6 +211,14 @@ def _started(
             folder.discard()
         raise
     return PT(rounds, lambda run, total: _continue(run, total, show_report), folder)
+
+
+def _folder_of(pt: PT, checkpoint: Any) -> Path:
+    """Where the run is written down, to go on in other processes: its own folder, unless
+    `checkpoint` names another."""
+    if pt._folder is not None and isinstance(checkpoint, bool):
+        return pt._folder.path
+    return keep(pt._rounds, pt._run, checkpoint or True).path
 
 
 def load(path_or_result: Any) -> PT:

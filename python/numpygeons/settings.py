@@ -91,9 +91,3 @@ def as_count(name: str, value: Any) -> int:
     if count < 1:
         raise ValueError(f"{name} must be at least 1: got {count}")
     return count
-
-
-def refuse_what_is_to_come(*, on: Any) -> None:
-    """Raises NotImplementedError for what the contract names and this version cannot do."""
-    if on is not None:
-        raise NotImplementedError("on: other processes are not supported yet, use None")

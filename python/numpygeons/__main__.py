@@ -1,0 +1,69 @@
+"""Runs stored calls and prints reports: `python -m numpygeons`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from numpygeons.distributed.call import read_call
+from numpygeons.distributed.ranks_log import rank_log
+from numpygeons.pigeons import load, pigeons
+
+INTERRUPTED = 130  # as shells call what SIGINT ended
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """What the command line asks for; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m numpygeons", description="Parallel tempering for NumPyro models."
+    )
+    parser.add_argument("--version", action="version", version=f"numpygeons-core {own_version()}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run_parser = commands.add_parser(
+        "run", help="do the run that is written in a folder, as one rank of those started together"
+    )
+    run_parser.set_defaults(command=run)
+    report_parser = commands.add_parser("report", help="print the table of a stored run")
+    report_parser.set_defaults(command=report)
+    for one in (run_parser, report_parser):
+        one.add_argument("folder", type=Path, metavar="FOLDER")
+    parsed = parser.parse_args(arguments)
+    code: int = parsed.command(parsed.folder)
+    return code
+
+
+def own_version() -> str:
+    """The installed package's."""
+    try:
+        return version("numpygeons-core")
+    except PackageNotFoundError:  # used from its source
+        return "not installed"
+
+
+def run(folder: Path) -> int:
+    """Does the run whose call is in the folder."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # queues end jobs with it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells hide it from the background
+    with rank_log(folder) as log:
+        call = read_call(folder)
+        pt = pigeons(
+            load(folder),
+            n_rounds=call.n_rounds,
+            n_threads=call.n_threads,
+            show_report=call.show_report,
+        )
+        log.end("interrupted" if pt.interrupted else "finished")
+    return INTERRUPTED if pt.interrupted else 0
+
+
+def report(folder: Path) -> int:
+    """Prints the table of the run in the folder."""
+    print(load(folder).report())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""`python -m numpygeons` runs stored calls and prints reports."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import numpygeons.__main__ as command_line
+from numpygeons import pigeons
+from numpygeons.distributed import launcher
+from numpygeons.distributed.call import Call, write_call
+from numpygeons.distributed.ranks_log import notes
+from small_models import normal
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "numpygeons", *arguments],
+        env={**os.environ, **launcher.search_path(), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+@pytest.fixture
+def signals():
+    """Puts back what a rank does to signals."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def stored(folder, model=normal, **settings):
+    """A folder with a run of one round, and a call to go on with it for three."""
+    pt = pigeons(model, n_chains=3, n_rounds=1, checkpoint=folder, show_report=False, **settings)
+    write_call(folder, Call(n_rounds=3, n_threads=1, show_report=True))
+    return pt
+
+
+def test_report_prints_the_table_of_a_stored_run(tmp_path, capsys):
+    pt = stored(tmp_path)
+    assert command_line.main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == pt.report() + "\n"
+
+
+def test_help_names_the_commands_and_version_the_package():
+    helped = command("--help")
+    assert helped.returncode == 0
+    assert "run " in helped.stdout
+    assert "report " in helped.stdout
+    assert "numpygeons-core" in command("--version").stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["report"]])
+def test_bad_command_lines_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        command_line.main(arguments)
+    assert caught.value.code == 2
+    assert "usage: python -m numpygeons" in capsys.readouterr().err
+
+
+def test_a_rank_does_its_run_and_notes_its_end(tmp_path, capsys, signals, monkeypatch):
+    straight = pigeons(normal, n_chains=3, n_rounds=3, show_report=False)
+    stored(tmp_path)
+    monkeypatch.setenv("PMIX_RANK", "5")
+    assert command_line.main(["run", str(tmp_path)]) == 0
+    (note,) = notes(tmp_path)
+    assert (note.rank, note.pid, note.end) == (5, os.getpid(), "finished")
+    assert "    3         8" in capsys.readouterr().out
+    pt = command_line.load(tmp_path)
+    assert pt.samples["x"].tobytes() == straight.samples["x"].tobytes()
+
+
+def test_a_rank_notes_its_error(tmp_path, signals, monkeypatch):
+    stored(tmp_path)
+
+    def fails(*_, **__):
+        raise ValueError("no way on")
+
+    monkeypatch.setattr(command_line, "pigeons", fails)
+    with pytest.raises(ValueError, match="no way on"):
+        command_line.run(tmp_path)
+    (note,) = notes(tmp_path)
+    assert (note.end, note.error) == ("raised", "ValueError: no way on")
+
+
+def test_a_terminated_rank_keeps_its_rounds(tmp_path, signals, monkeypatch):
+    stored(tmp_path)
+
+    def is_terminated(pt, **_):
+        signal.raise_signal(signal.SIGTERM)
+        return pt
+
+    monkeypatch.setattr(command_line, "pigeons", is_terminated)
+    with pytest.raises(KeyboardInterrupt):
+        command_line.run(tmp_path)
+    (note,) = notes(tmp_path)
+    assert note.end == "interrupted"
+
+
+def test_a_folder_without_a_run_says_so(tmp_path):
+    done = command("run", str(tmp_path))
+    assert done.returncode == 1
+    assert "holds no call to run" in done.stderr
