@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from numpygeons.distributed.call import read_call
-from numpygeons.distributed.ranks_log import rank_log
+from numpygeons.distributed.ranks_log import own_rank, rank_log
+from numpygeons.errors import NumpygeonsWarning
 from numpygeons.pigeons import load, pigeons
 
 INTERRUPTED = 130  # as shells call what SIGINT ended
@@ -45,8 +47,13 @@ def own_version() -> str:
 
 def run(folder: Path) -> int:
     """Does the run whose call is in the folder."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # queues end jobs with it
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells hide it from the background
+    first = own_rank() == 0
+    # Queues end jobs with SIGTERM, and shells hide SIGINT from the background. One rank that is
+    # interrupted tells the others; two at once would each wait for the other.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if first else signal.SIG_IGN)
+    if not first:
+        warnings.simplefilter("ignore", NumpygeonsWarning)
     with rank_log(folder) as log:
         call = read_call(folder)
         pt = pigeons(

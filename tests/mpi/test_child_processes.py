@@ -1,10 +1,13 @@
 """Several child processes end with the bits of one process."""
 
+import time
+
 import pytest
 
 import numpygeons
-from numpygeons import ChildProcess, pigeons
-from small_models import eight_schools
+from numpygeons import ChildProcess, RunError, pigeons
+from numpygeons.distributed.ranks_log import notes
+from small_models import eight_schools, normal
 
 
 @pytest.mark.parametrize("n_processes", [2, 3])
@@ -21,3 +24,18 @@ def test_child_processes_have_the_bits_of_one(n_processes, tmp_path, mpiexec, ca
     assert len(list((result.folder / "ranks").glob("*.json"))) == n_processes
     log = (result.folder / "log.txt").read_text(encoding="utf-8")
     assert log.count("log Z ± error") == 1  # rank 0 alone prints
+
+
+def test_interrupted_ranks_keep_their_rounds(tmp_path, mpiexec):
+    pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
+    place = ChildProcess(n_processes=2, mpiexec=mpiexec, wait=False)
+    result = pigeons(normal, n_chains=4, n_rounds=24, checkpoint=tmp_path / "run", on=place)
+    deadline = time.monotonic() + 120
+    while not (result.folder / "round-06.checkpoint").exists():
+        assert time.monotonic() < deadline, (result.folder / "log.txt").read_text()
+        time.sleep(0.1)
+    result.kill()
+    with pytest.raises(RunError, match="the run was stopped before its end"):
+        result.wait(timeout=10)
+    assert [(note.end, note.error) for note in notes(result.folder)] == [("interrupted", "")] * 2
+    assert len(result.load().rounds) >= 6

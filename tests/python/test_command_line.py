@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -66,10 +67,9 @@ def test_bad_command_lines_are_refused(arguments, capsys):
 def test_a_rank_does_its_run_and_notes_its_end(tmp_path, capsys, signals, monkeypatch):
     straight = pigeons(normal, n_chains=3, n_rounds=3, show_report=False)
     stored(tmp_path)
-    monkeypatch.setenv("PMIX_RANK", "5")
     assert command_line.main(["run", str(tmp_path)]) == 0
     (note,) = notes(tmp_path)
-    assert (note.rank, note.pid, note.end) == (5, os.getpid(), "finished")
+    assert (note.rank, note.pid, note.end) == (0, os.getpid(), "finished")
     assert "    3         8" in capsys.readouterr().out
     pt = command_line.load(tmp_path)
     assert pt.samples["x"].tobytes() == straight.samples["x"].tobytes()
@@ -100,6 +100,23 @@ def test_a_terminated_rank_keeps_its_rounds(tmp_path, signals, monkeypatch):
         command_line.run(tmp_path)
     (note,) = notes(tmp_path)
     assert note.end == "interrupted"
+
+
+def test_other_ranks_leave_signals_to_the_first(tmp_path, signals, monkeypatch):
+    stored(tmp_path)
+    monkeypatch.setenv("PMI_RANK", "1")
+
+    def is_signalled(pt, **_):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        pt.interrupted = False
+        return pt
+
+    monkeypatch.setattr(command_line, "pigeons", is_signalled)
+    with warnings.catch_warnings():
+        assert command_line.run(tmp_path) == 0
+    (note,) = notes(tmp_path)
+    assert note.end == "finished"
 
 
 def test_a_folder_without_a_run_says_so(tmp_path):

@@ -295,6 +295,12 @@ def test_a_submission_that_is_refused_says_why(cluster, run_folder):
     assert not (run_folder / "job.json").exists()
 
 
+def test_a_submission_that_fails_after_its_answer_is_no_job(cluster, run_folder):
+    cluster.takes_jobs(then=f'cat "{cluster.folder}/answer"; exit 1;')
+    with pytest.raises(RunError, match=r"did not take .* \(exit code 1\)"):
+        JOBS[cluster.kind]().start(run_folder)
+
+
 def test_a_submission_that_answers_otherwise_is_not_taken_for_a_job(cluster, run_folder):
     cluster.says("please read the message of the day")
     with pytest.raises(RunError, match=r"did not take .*message of the day"):
