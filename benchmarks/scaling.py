@@ -1,6 +1,6 @@
 """Times scans on one thread, two threads and two ranks, in turns, and prints the ratios.
 
-The models' gradients take from 50 µs on: a random walk of 6,000 steps (a loop, which no library call
+The gradients take from 50 µs on: a random walk of 6,000 steps (a loop, which no library call
 spreads over cores) and a logistic regression of 8,000 x 50. Needs mpi4py and an mpiexec for the
 ranks:
 

@@ -31,7 +31,7 @@ PYTHON_LAYERS = (
     {"result"},
     {"rounds"},
     {"programs", "starting_points", "traces", "team"},
-    {"measurement", "online", "constrained", "reference_draws"},
+    {"measurement", "online", "constrained", "reference_draws", "draws_on_disk"},
     {"drivers", "distributed"},
     {"explorers"},
     {"potential"},

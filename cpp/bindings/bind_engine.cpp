@@ -259,6 +259,19 @@ void bind_coordinator(py::module_& module) {
                 shared(draws->log_reference.data(), {size(draws->log_reference.size())}, draws));
           },
           "The target's states since the last call, as bytes, and their log gamma_0.")
+      .def(
+          "take_own_draws",
+          [](Coordinator& self) {
+            const auto own = std::make_shared<Coordinator::OwnDraws>(self.take_own_draws());
+            const Draws& draws = own->draws;
+            return py::make_tuple(
+                shared(own->scans.data(), {size(own->scans.size())}, own),
+                shared(reinterpret_cast<const std::uint8_t*>(draws.x.data()),
+                       {size(draws.x.size())}, own),
+                shared(draws.log_reference.data(), {size(draws.log_reference.size())}, own));
+          },
+          "(scans, states as bytes, their log gamma_0) of this rank's replicas at the target since "
+          "the last call; does not wait for other ranks.")
       .def("set_proposals", &Coordinator::set_proposals, "tables"_a)
       .def("prepare_f32", &prepare<float>, "worker"_a = 0,
            "Chains and randomness of the next scan, float32.")

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
-from numpygeons.checkpoint.folder import Folder, check_argument, describe, keep
+from numpygeons.checkpoint.folder import DRAWS, Folder, check_argument, describe, keep
 from numpygeons.checkpoint.loading import load_run
 from numpygeons.distributed.result import Result
 from numpygeons.distributed.start import Place, check_place, start
@@ -204,6 +204,11 @@ def _started(
             lambda: Folder.make(checkpoint, describe(target, explorer, settings, path))
         )
         folder = team.ranks.broadcast(made)
+    elif "disk" in settings.record:
+        raise ValueError(
+            "the recorder 'disk' writes to the folder of checkpoint=: got checkpoint=False; ask "
+            "for checkpoint=True or name a folder"
+        )
     try:
         rounds = Rounds(path, explorer, settings, target, team)
     except Exception:
@@ -270,6 +275,12 @@ def _continue(pt: PT, total: int, show_report: bool) -> None:
     folder, team = pt._folder, rounds.team
     if folder is not None:
         team.on_first_rank(lambda: folder.ask_for(rounds.settings))
+        rounds.draws_folder = folder.path / DRAWS
+    elif "disk" in rounds.settings.record:
+        raise ValueError(
+            "the recorder 'disk' writes to the run's folder, and this run has none: name one by "
+            "pigeons(pt, checkpoint=...)"
+        )
     rounds.prepare()
     pt.interrupted = False
     with Reporter(

@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from numpygeons import _core
-from numpygeons.arrays import Floats
+from numpygeons.arrays import Floats, Reals
 from numpygeons.constrained import map_draws
 from numpygeons.records import Flag, RoundRecord
 from numpygeons.rounds import Between, Rounds
-from numpygeons.traces import Traces
 
 if TYPE_CHECKING:
     from numpygeons.checkpoint.folder import Folder, Run
@@ -80,13 +79,6 @@ class PT:
         return self._rounds.state
 
     @property
-    def _traces(self) -> Traces:
-        traces = self._state.traces
-        if traces is None or not traces.keeps_draws:
-            raise RuntimeError("no draws were kept: ask for the recorder 'traces'")
-        return traces
-
-    @property
     def schedule(self) -> Floats:
         """Betas of the last round, shape (n_chains,), from 0 (reference) to 1 (target)."""
         return self._last.schedule
@@ -110,7 +102,14 @@ class PT:
 
     @cached_property
     def _samples(self) -> dict[str, npt.NDArray[Any]]:
-        return map_draws(self._rounds.path, self._traces.x)
+        return map_draws(self._rounds.path, self._draws[0])
+
+    @cached_property
+    def _draws(self) -> tuple[Reals, Floats]:
+        """Unconstrained states and log gamma_0."""
+        traces = self._state.traces
+        assert traces is not None
+        return traces.draws()
 
     @property
     def samples(self) -> dict[str, npt.NDArray[Any]]:
@@ -124,8 +123,7 @@ class PT:
         `log_likelihood` (V) of each draw, shape (n_draws,) each, nats."""
         data = self._state.data
         assert data is not None
-        log_reference = self._traces.log_reference
-        return {"log_reference": log_reference, "log_likelihood": np.array(data.v[:, -1])}
+        return {"log_reference": self._draws[1], "log_likelihood": np.array(data.v[:, -1])}
 
     @property
     def index_process(self) -> npt.NDArray[np.uint32]:
@@ -296,7 +294,8 @@ class PT:
 
     def forget_samples(self) -> None:
         """Drops the cached constrained draws: they belong to a round that is no longer the last."""
-        self.__dict__.pop("_samples", None)
+        for name in ("_samples", "_draws"):
+            self.__dict__.pop(name, None)
 
     @property
     def folder(self) -> Path | None:

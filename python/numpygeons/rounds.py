@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 from typing import Any, Protocol
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.arrays import Floats
+from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import Replicas
 from numpygeons.explorers.base import (
@@ -37,7 +39,7 @@ from numpygeons.team import Interrupts, Team
 from numpygeons.traces import Traces
 
 Purpose = _core.random.Purpose
-READ_DRAWS = ("traces", "online")  # recorders that look at the target's states
+READ_DRAWS = ("traces", "online", "disk")  # recorders that look at the target's states
 ENOUGH_VISITS = 8  # scans from which on the moments of a round are worth using
 Progress = Callable[[int, int, int], None]  # round, scans done, scans in the round
 
@@ -138,6 +140,7 @@ class Rounds:
     def _describe(self, path: Path, explorer: Explorer, settings: Settings, target: Any) -> None:
         self.path, self.explorer, self.settings, self.target = path, explorer, settings, target
         self.is_prepared = self.is_started = False
+        self.draws_folder: FilePath | None = None  # of the recorder "disk"
         self.team = Team()
         self.state = nowhere(settings.n_chains, path.dimension)
         self.compile_seconds = 0.0  # that belong to the next round's record
@@ -259,7 +262,7 @@ class Rounds:
         how many reference draws were made again."""
         number, midway = before.round + 1, before.midway
         path, coordinator = self.path, self._coordinator
-        traces = Traces(path, 2**number, self.settings.record)
+        traces = Traces(path, 2**number, self.settings.record, self._disk(number))
         coordinator.chains = before.chains
         coordinator.begin_round(
             round=number,
@@ -295,16 +298,41 @@ class Rounds:
                     block,
                     lambda done: progress(number, done, 2**number),
                 )
-            traces.append(*coordinator.take_draws())
+            self._record(traces, interrupts)
             if keeper is not None and coordinator.n_scans_done < 2**number:
                 self._show(keeper, parts, traces, n_redrawn)
+        if traces.disk is not None:
+            with interrupts.agreed():
+                traces.disk.close()
         return parts, traces, n_redrawn
+
+    def _record(self, traces: Traces, interrupts: Interrupts) -> None:
+        """Takes the draws of a block from the coordinator."""
+        rank = self.team.ranks.rank
+        if traces.leaves_draws_apart:
+            with interrupts.agreed():
+                traces.write(self._coordinator, rank)
+            return
+        x, log_reference = self._coordinator.take_draws()
+        traces.append(x, log_reference)
+        if traces.disk is not None:
+            with interrupts.agreed():
+                if rank == 0:
+                    traces.write_all(x, log_reference)
+
+    def _disk(self, number: int) -> DiskDraws | None:
+        """Where the draws of a round go, if they go to a disk."""
+        if self.draws_folder is None or "disk" not in self.settings.record:
+            return None
+        return DiskDraws(self.draws_folder, number, self.path.dimension, self.path.dtype)
 
     def _show(self, keeper: Keeper, parts: list[Replicas], traces: Traces, n_redrawn: int) -> None:
         """Shows the round under way to the keeper, if it is time."""
         ranks = self.team.ranks
         if not ranks.broadcast(ranks.rank == 0 and keeper.is_due()):
             return
+        if traces.disk is not None:
+            traces.disk.sync()
         midway = Midway(
             replicas=self.team.gathered(self._coordinator, parts),
             scans=self._coordinator.unfinished(),

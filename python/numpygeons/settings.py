@@ -15,8 +15,8 @@ RECORDERS = (
     "energy_ac1",
     "index_process",
     "online",
+    "disk",
 )
-LATER_RECORDERS = ("disk",)
 DRIVERS = ("fused", "stepwise")
 MOST_ROUNDS = 30  # 2**30 scans
 MOST_CHAINS = 2**16
@@ -78,8 +78,6 @@ def as_recorders(record: Iterable[Any] | None) -> tuple[str, ...]:
             raise NotImplementedError(
                 f"recorder objects are not supported yet: got {name!r}; name one of {RECORDERS}"
             )
-        if name in LATER_RECORDERS:
-            raise NotImplementedError(f"the recorder {name!r} is not supported yet")
         if name not in RECORDERS:
             raise ValueError(f"unknown recorder {name!r}: choose from {RECORDERS}")
     return names

@@ -24,7 +24,7 @@ def to_arviz(pt: PT, *, log_likelihood: bool = False) -> Any:
     v = density["log_likelihood"]
     sites = {"posterior": pt.samples}
     if log_likelihood:
-        sites["log_likelihood"] = map_draws(path, pt._traces.x, to="log_likelihood")
+        sites["log_likelihood"] = map_draws(path, pt._draws[0], to="log_likelihood")
     named = {name for variables in sites.values() for name in variables}
     dims = {name: list(axes) for name, axes in path.dims.items() if name in named}
     coords = {name: list(values) for name, values in path.coords.items()}

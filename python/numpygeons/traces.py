@@ -7,16 +7,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from numpygeons import _core
 from numpygeons.arrays import Floats, Reals
 from numpygeons.constrained import map_draws
+from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.online import OnlineMoments
 from numpygeons.path import Path
 
 
 class Traces:
-    """What the recorders "traces" and "online" keep of one round."""
+    """What the recorders "traces", "online" and "disk" keep of one round."""
 
-    def __init__(self, path: Path, n_scans: int, record: tuple[str, ...]) -> None:
+    def __init__(
+        self, path: Path, n_scans: int, record: tuple[str, ...], disk: DiskDraws | None = None
+    ) -> None:
         self._path = path
         self.n = 0
         kept = n_scans if "traces" in record else 0
@@ -24,6 +28,30 @@ class Traces:
         self.x: Reals = np.empty((kept, path.dimension), path.dtype)  # unconstrained, by scan
         self.log_reference: Floats = np.empty(kept)  # log gamma_0, nats
         self.online = OnlineMoments() if "online" in record else None
+        self.disk = disk
+
+    @property
+    def leaves_draws_apart(self) -> bool:
+        """Whether each rank keeps its own draws, and none sees all."""
+        return self.disk is not None and not self.keeps_draws and self.online is None
+
+    def write(self, coordinator: _core.engine.Coordinator, rank: int) -> None:
+        """Writes the draws since the last time to this rank's file; no rank waits for another.
+
+        Raises
+        ------
+        CheckpointError
+            When they cannot be written.
+        """
+        assert self.disk is not None
+        self.disk.append(rank, *coordinator.take_own_draws())
+        self.n = coordinator.n_scans_done
+
+    def write_all(self, x: npt.NDArray[Any], log_reference: Floats) -> None:
+        """Writes the states of the consecutive scans that were appended last. Raises as `write`."""
+        assert self.disk is not None
+        scans = np.arange(self.n - len(log_reference), self.n, dtype=np.uint64)
+        self.disk.append(0, scans, x, log_reference)
 
     def append(self, x: npt.NDArray[Any], log_reference: Floats) -> None:
         """Adds the states of consecutive scans; `x` as bytes of the model's number type."""
@@ -43,3 +71,19 @@ class Traces:
             self.x[:n], self.log_reference[:n] = earlier.x[:n], earlier.log_reference[:n]
         if self.online is not None and earlier.online is not None:
             self.online = earlier.online.copy()
+
+    def draws(self) -> tuple[Reals, Floats]:
+        """States, shape (n, dimension), and log gamma_0, shape (n,), in scan order.
+
+        Raises
+        ------
+        RuntimeError
+            When no recorder kept them.
+        CheckpointError
+            When they were written to a disk and are not all there.
+        """
+        if self.keeps_draws:
+            return self.x, self.log_reference
+        if self.disk is not None:
+            return self.disk.read(self.n)
+        raise RuntimeError("no draws were kept: ask for the recorder 'traces' or 'disk'")

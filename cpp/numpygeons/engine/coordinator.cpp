@@ -278,6 +278,17 @@ Draws Coordinator::take_draws() {
   return visits_.take_draws(*ranks_, at_target);
 }
 
+Coordinator::OwnDraws Coordinator::take_own_draws() {
+  OwnDraws own{.scans = {}, .draws = visits_.take_own_draws()};
+  const std::size_t n = settings_.n_chains;
+  for (; data_ && n_draws_taken_ < scan_; ++n_draws_taken_) {
+    const std::uint32_t replica = data_->replicas[(n_draws_taken_ + 1) * n - 1];
+    if (replica >= own_.first && replica < own_.first + own_.count)
+      own.scans.push_back(n_draws_taken_);
+  }
+  return own;
+}
+
 void Coordinator::rethrow() const {
   if (error_) std::rethrow_exception(error_);
   for (const std::exception_ptr& error : worker_error_)

@@ -121,6 +121,13 @@ class Coordinator {
   /// Gives up the target's states recorded since the last call, in scan order.
   [[nodiscard]] Draws take_draws();
 
+  /// Gives up those of them that this rank's replicas were in, without a word to other ranks.
+  struct OwnDraws {
+    std::vector<std::uint64_t> scans;  ///< 0-based, increasing
+    Draws draws;
+  };
+  [[nodiscard]] OwnDraws take_own_draws();
+
   /// Throws the error of a failed scan, if there was one.
   void rethrow() const;
   /// Whether the last scan failed, on any rank; with an error of its own (`rethrow`) or that of an

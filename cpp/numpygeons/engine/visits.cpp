@@ -107,10 +107,15 @@ void Visits::add(std::size_t scan, Replica replica, Chain chain, std::span<const
   }
 }
 
-Draws Visits::take_draws(Communicator& ranks, std::span<const Replica> at_target) {
+Draws Visits::take_own_draws() {
   Draws taken;
   reserve_draws(taken);
   std::swap(taken, draws_);
+  return taken;
+}
+
+Draws Visits::take_draws(Communicator& ranks, std::span<const Replica> at_target) {
+  Draws taken = take_own_draws();
   if (ranks.size() == 1 || !settings_.keeps_draws) return taken;
 
   const std::size_t n_ranks = ranks.size(), row = settings_.dimension * real_bytes_;

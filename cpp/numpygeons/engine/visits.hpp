@@ -58,6 +58,10 @@ class Visits {
   void add(std::size_t scan, Replica replica, Chain chain, std::span<const Real> x,
            double log_reference);
 
+  /// Gives up those of the target's states since the last call that own replicas were in; every
+  /// rank for itself.
+  [[nodiscard]] Draws take_own_draws();
+
   /// Gives up the target's states since the last call, in scan order; `at_target` is who was there.
   [[nodiscard]] Draws take_draws(Communicator& ranks, std::span<const Replica> at_target);
 

@@ -3,6 +3,7 @@
     run.checkpoint        target and explorer (pickled), settings, shapes, versions
     round-07.checkpoint   everything after round 7, records of the earlier rounds included
     round-08.unfinished   the scans of round 8 so far, while it runs
+    draws/                what the recorder "disk" writes (`draws_on_disk`)
 
 The last `KEPT` rounds stay; each is enough to go on from.
 """
@@ -13,6 +14,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import time
 import warnings
 from contextlib import suppress
@@ -32,6 +34,7 @@ from numpygeons.rounds import Between, Midway, Rounds
 from numpygeons.settings import Settings
 
 RUN = "run.checkpoint"
+DRAWS = "draws"  # folder of the recorder "disk"
 ROUND = re.compile(r"round-(\d+)\.checkpoint")
 UNFINISHED = re.compile(r"round-(\d+)\.unfinished")
 SECONDS = "NUMPYGEONS_CHECKPOINT_SECONDS"  # between two looks at a long round; 60 unless set
@@ -285,6 +288,7 @@ def keep(rounds: Rounds, run: Run | None, checkpoint: Any) -> Folder:
     run = run or describe(rounds.target, rounds.explorer, rounds.settings, rounds.path)
     folder = Folder.make(checkpoint, replace(run, settings=rounds.settings, grows=True))
     folder.write(rounds.state)
+    _copy_draws(rounds, folder.path)
     return folder
 
 
@@ -295,5 +299,18 @@ def save(rounds: Rounds, run: Run | None, path: Any) -> Run:
     grows = False
     with suppress(CheckpointError):
         grows = Run.read(Path(path)).grows  # its own checkpoints stay that
-    Folder.make(Path(path), replace(run, grows=grows)).write(rounds.state)
+    folder = Folder.make(Path(path), replace(run, grows=grows))
+    folder.write(rounds.state)
+    _copy_draws(rounds, folder.path)
     return run
+
+
+def _copy_draws(rounds: Rounds, folder: Path) -> None:
+    """Takes the draws of the last round along, if they are in files."""
+    traces = rounds.state.traces
+    if traces is None or traces.disk is None or traces.disk.folder == folder / DRAWS:
+        return
+    try:
+        shutil.copytree(traces.disk.folder, folder / DRAWS, dirs_exist_ok=True)
+    except OSError as error:
+        raise file.cannot_write(folder / DRAWS, error) from error

@@ -13,6 +13,7 @@ import numpy as np
 
 from numpygeons.checkpoint import file
 from numpygeons.checkpoint.folder import (
+    DRAWS,
     RUN,
     Folder,
     Run,
@@ -22,6 +23,7 @@ from numpygeons.checkpoint.folder import (
 )
 from numpygeons.checkpoint.origin import unpickled
 from numpygeons.checkpoint.state import from_arrays, midway_from_arrays
+from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
 from numpygeons.path import Path as Tempered
 from numpygeons.path import as_path
@@ -61,6 +63,10 @@ def load_run(path_or_result: Any) -> Loaded:
         state = _last_state(path, run, tempered, explorer)
         if state is not None:
             state = replace(state, midway=_midway(path, run, tempered, explorer, state.round + 1))
+            if state.traces is not None and "disk" in run.settings.record:
+                state.traces.disk = DiskDraws(
+                    path / DRAWS, state.round, tempered.dimension, tempered.dtype
+                )
     rounds = Rounds.loaded(tempered, explorer, run.settings, target, state)
     return Loaded(rounds, run, Folder(path, run) if run.grows else None)
 
