@@ -57,6 +57,14 @@ def test_child_processes_give_the_same_draws(tmp_path, monkeypatch):
     assert "    8       256" in output  # the rows of the children
 
 
+def test_a_script_runs_on_one_process_as_on_the_ranks_of_mpirun():
+    lines = (ROOT / "examples" / "mpi.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 60
+    output = run("mpi.py")
+    assert "weight of the mode at 5: 0.7" in output or "weight of the mode at 5: 0.69" in output
+    assert "draws, whatever the number of ranks: " in output
+
+
 def test_the_readme_names_the_two_commands():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     checks = (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -42,6 +42,7 @@ from numpygeons.explorers.slice_sampler import SliceSampler
 from numpygeons.path import JaxTarget, NumPyroPath
 from numpygeons.pigeons import load, pigeons
 from numpygeons.potential import Evaluate, State, gradient, log_density
+from numpygeons.ranks import find_ranks
 from numpygeons.records import Flag, RoundRecord
 from numpygeons.result import (
     PT,
@@ -94,6 +95,7 @@ __all__ = [
     "Start",
     "State",
     "SymmetricSelector",
+    "find_ranks",
     "get_sample",
     "gradient",
     "kill",

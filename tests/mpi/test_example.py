@@ -1,0 +1,33 @@
+"""Tests examples/mpi.py under a launcher: one table, and the draws of one process."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mpi.py"
+
+
+@pytest.mark.parametrize("n_ranks", [2, 3])
+def test_the_launcher_is_all_that_changes(mpiexec, environment, n_ranks):
+    pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
+
+    def output(*launcher):
+        done = subprocess.run(
+            [*launcher, sys.executable, str(EXAMPLE)],
+            env={**environment, "PYTHONWARNINGS": "ignore", "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    one, many = output(), output(mpiexec, "-n", str(n_ranks))
+    for text in (one, many):
+        assert len(re.findall(r"^ +14 +16384 ", text, re.MULTILINE)) == 1  # one row per round
+    last = one.splitlines()[-3:]
+    assert last[0].startswith("weight of the mode at 5: 0.")
+    assert many.splitlines()[-3:] == last
