@@ -30,6 +30,7 @@ PYTHON_LAYERS = (
     {"report", "to_arviz", "plots", "checkpoint"},
     {"result"},
     {"rounds"},
+    {"between"},
     {"programs", "starting_points", "traces", "team"},
     {"measurement", "online", "constrained", "reference_draws", "draws_on_disk"},
     {"drivers", "distributed"},

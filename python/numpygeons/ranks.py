@@ -117,6 +117,7 @@ class Ranks:
         return things
 
 
+@functools.cache
 def alone() -> Ranks:
     """One process by itself."""
     return Ranks(comm.LocalCommunicator())

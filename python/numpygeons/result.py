@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from numpygeons import _core
 from numpygeons.arrays import Floats, Reals
+from numpygeons.between import Between
 from numpygeons.constrained import map_draws
 from numpygeons.records import Flag, RoundRecord
-from numpygeons.rounds import Between, Rounds
+from numpygeons.rounds import Rounds
 
 if TYPE_CHECKING:
     from numpygeons.checkpoint.folder import Folder, Run

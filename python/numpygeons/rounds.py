@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.arrays import Floats
+from numpygeons.between import Between, Midway, nowhere
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import Replicas
@@ -54,51 +55,6 @@ class Keeper(Protocol):
     def keep(self, midway: Midway) -> None:
         """Takes note; on the first rank alone."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Midway:
-    """A round in its middle, with which it can go on, on any number of ranks and threads."""
-
-    replicas: Replicas  # leading axis n_chains: by replica
-    scans: _core.engine.UnfinishedRound
-    traces: Traces  # of the scans so far
-    n_redrawn: int  # reference draws that were made again
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Between:
-    """A run between two rounds. Whole and immutable: an interrupted round leaves no trace."""
-
-    replicas: Replicas  # leading axis n_chains: by replica
-    chains: np.ndarray[Any, np.dtype[np.uint32]]  # chain of each replica, shape (n_chains,)
-    betas: Floats  # of the next round, shape (n_chains,)
-    tuning: Any  # of the next round
-    centres: Floats  # units of the moments of the next round, shape (n_chains, dimension)
-    scales: Floats
-    records: tuple[RoundRecord, ...] = ()  # of the finished rounds
-    traces: Traces | None = None  # of the last round, as the next two
-    data: _core.engine.RoundData | None = None
-    evidence: _core.evidence.RoundEvidence | None = None  # None once loaded, until asked for
-    midway: Midway | None = None  # in the next round
-
-    @property
-    def round(self) -> int:
-        """Number of finished rounds."""
-        return len(self.records)
-
-
-def nowhere(n_chains: int, dimension: int) -> Between:
-    """A run that has not begun."""
-    nothing: Any = np.empty((n_chains, 0))
-    return Between(
-        replicas=Replicas(nothing, nothing, nothing, nothing, nothing),
-        chains=np.arange(n_chains, dtype=np.uint32),
-        betas=np.full(n_chains, np.nan),
-        tuning=(),
-        centres=np.zeros((n_chains, dimension)),
-        scales=np.ones((n_chains, dimension)),
-    )
 
 
 class Rounds:

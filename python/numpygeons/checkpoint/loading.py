@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from numpygeons.between import Between, Midway
 from numpygeons.checkpoint import file
 from numpygeons.checkpoint.folder import (
     DRAWS,
@@ -27,7 +28,7 @@ from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
 from numpygeons.path import Path as Tempered
 from numpygeons.path import as_path
-from numpygeons.rounds import Between, Midway, Rounds
+from numpygeons.rounds import Rounds
 
 
 class Loaded(NamedTuple):

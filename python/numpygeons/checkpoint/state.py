@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from numpygeons import _core
+from numpygeons.between import Between, Midway
 from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
 from numpygeons.explorers.base import Explorer, Start
 from numpygeons.online import OnlineMoments
 from numpygeons.path import Path
 from numpygeons.potential import State
 from numpygeons.records import RoundRecord
-from numpygeons.rounds import Between, Midway
 from numpygeons.settings import Settings
 from numpygeons.traces import Traces
 

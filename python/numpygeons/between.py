@@ -1,0 +1,59 @@
+"""States how a run stands: between two rounds, or in the middle of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numpygeons import _core
+from numpygeons.arrays import Floats
+from numpygeons.drivers.exploration import Replicas
+from numpygeons.records import RoundRecord
+from numpygeons.traces import Traces
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Midway:
+    """A round in its middle, with which it can go on, on any number of ranks and threads."""
+
+    replicas: Replicas  # leading axis n_chains: by replica
+    scans: _core.engine.UnfinishedRound
+    traces: Traces  # of the scans so far
+    n_redrawn: int  # reference draws that were made again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Between:
+    """A run between two rounds. Whole and immutable: an interrupted round leaves no trace."""
+
+    replicas: Replicas  # leading axis n_chains: by replica
+    chains: np.ndarray[Any, np.dtype[np.uint32]]  # chain of each replica, shape (n_chains,)
+    betas: Floats  # of the next round, shape (n_chains,)
+    tuning: Any  # of the next round
+    centres: Floats  # units of the moments of the next round, shape (n_chains, dimension)
+    scales: Floats
+    records: tuple[RoundRecord, ...] = ()  # of the finished rounds
+    traces: Traces | None = None  # of the last round, as the next two
+    data: _core.engine.RoundData | None = None
+    evidence: _core.evidence.RoundEvidence | None = None  # None once loaded, until asked for
+    midway: Midway | None = None  # in the next round
+
+    @property
+    def round(self) -> int:
+        """Number of finished rounds."""
+        return len(self.records)
+
+
+def nowhere(n_chains: int, dimension: int) -> Between:
+    """A run that has not begun."""
+    nothing: Any = np.empty((n_chains, 0))
+    return Between(
+        replicas=Replicas(nothing, nothing, nothing, nothing, nothing),
+        chains=np.arange(n_chains, dtype=np.uint32),
+        betas=np.full(n_chains, np.nan),
+        tuning=(),
+        centres=np.zeros((n_chains, dimension)),
+        scales=np.ones((n_chains, dimension)),
+    )
