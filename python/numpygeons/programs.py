@@ -11,7 +11,7 @@ import numpy as np
 
 from numpygeons.drivers.base import Shapes
 from numpygeons.drivers.compilation import Lowered, Program, compile_together, fits_one_function
-from numpygeons.drivers.exploration import make_explore
+from numpygeons.drivers.exploration import at_least_two, make_explore
 from numpygeons.drivers.fused import FusedDriver
 from numpygeons.drivers.stepwise import StepwiseDriver
 from numpygeons.explorers.base import Explorer, Noise, Proposals, Start
@@ -85,7 +85,7 @@ def _shapes(
         return rows
 
     def table(a: Any) -> jax.ShapeDtypeStruct:
-        a = np.asarray(a)
+        a = at_least_two(a)
         return jax.ShapeDtypeStruct(a.shape, path.dtype if a.dtype.kind == "f" else np.int32)
 
     def rows(*shape: int, dtype: Any = path.dtype) -> Any:
@@ -98,7 +98,7 @@ def _shapes(
     return Shapes(
         draws=many(batch_size(path.dimension)),
         replicas=many(n_rows),
-        betas=jax.ShapeDtypeStruct((n_chains,), path.dtype),
+        betas=table(anything.betas),
         tuning=jax.tree.map(table, tuning),
         chains=jax.ShapeDtypeStruct((n_rows,), np.int32),
         noise=Noise(

@@ -16,7 +16,7 @@ from numpygeons.arrays import Floats
 from numpygeons.between import Between, Midway, nowhere
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.drivers.base import Block, Driver
-from numpygeons.drivers.exploration import Replicas
+from numpygeons.drivers.exploration import Replicas, at_least_two
 from numpygeons.explorers.base import (
     Explorer,
     RoundOutcome,
@@ -234,9 +234,12 @@ class Rounds:
             a = np.asarray(a)
             return a.astype(path.dtype if a.dtype.kind == "f" else np.int32)
 
+        def operand(a: Any) -> Any:
+            return at_least_two(cast(a))
+
         tuning = jax.tree.map(cast, before.tuning)
         coordinator.set_proposals(proposals(self.explorer, tuning))
-        betas, tuning = jax.device_put((cast(before.betas), tuning))
+        betas, tuning = jax.device_put((operand(before.betas), jax.tree.map(operand, tuning)))
         replicas, n_redrawn = before.replicas, 0
         if midway is not None:
             replicas, n_redrawn = midway.replicas, midway.n_redrawn

@@ -89,13 +89,13 @@ class Team:
 
     def gathered(self, coordinator: _core.engine.Coordinator, parts: list[Replicas]) -> Replicas:
         """All replicas, from the rows of each worker of each rank."""
-        if self.ranks.size == coordinator.n_workers == 1:
-            return parts[0]
         counts = [coordinator.replicas_of(worker)[1] for worker in range(coordinator.n_workers)]
 
         def joined(*rows: Any) -> Any:
             return np.concatenate([np.asarray(a)[:n] for a, n in zip(rows, counts, strict=True)])
 
+        if self.ranks.size == coordinator.n_workers == 1 and counts[0] == coordinator.n_rows:
+            return parts[0]
         own = jax.tree.map(joined, *parts)
         everyone = self.ranks.gather_all(own)
         replicas: Replicas = jax.tree.map(lambda *a: np.concatenate(a), *everyone)

@@ -55,6 +55,7 @@ class Exploration:
         self.x, self.log_reference, self.v, self.statistics = [], [], [], []
 
     def __call__(self, scan, draw, chains, normals, uniforms, keys, *proposals):
+        n_rows, chains = len(chains), chains[: self.n]  # a single chain has an idle row besides
         self.scans.append(scan)
         self.chains.append(chains.copy())
         self.noise.append((normals.copy(), uniforms.copy()))
@@ -68,7 +69,11 @@ class Exploration:
             strict=True,
         ):
             kept.append(new)
-        return x, log_reference, v, statistics
+        idle = n_rows - self.n
+        return tuple(
+            np.concatenate([a, np.full_like(a[:idle], np.nan)])
+            for a in (x, log_reference, v, statistics)
+        )
 
     def by_chain(self, name):
         """What was recorded, rows by chain: shape (n_scans, n_chains, ...)."""

@@ -29,7 +29,10 @@ def moments(x, centre=0.0, scale=1.0, dtype=np.float64):
     )
 
     def explore(scan, draw, chains, *noise):
-        return x[scan], np.zeros(n, dtype), 1e9 * chains.astype(dtype), np.zeros((n, 0), dtype)
+        n_rows = len(chains)  # a single chain has an idle row besides
+        states = np.resize(x[scan], (n_rows, dimension))
+        hostile = 1e9 * chains.astype(dtype)
+        return states, np.zeros(n_rows, dtype), hostile, np.zeros((n_rows, 0), dtype)
 
     run = coordinator.run_scans_f64 if dtype == np.float64 else coordinator.run_scans_f32
     run(0, explore)

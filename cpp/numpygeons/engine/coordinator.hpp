@@ -85,8 +85,8 @@ class Coordinator {
   /// The replicas of a worker.
   [[nodiscard]] Block replicas_of(std::size_t worker) const { return blocks_.at(worker); }
   /// Rows of every worker's arrays: the same for all workers of all ranks, so that one program
-  /// serves them all; at least 2 where there are 2 chains, because compilers treat loops over a
-  /// single row differently, and last bits with them.
+  /// serves them all; at least 2, because compilers treat arrays of a single row differently, and
+  /// last bits with them.
   [[nodiscard]] std::size_t n_rows() const noexcept { return n_rows_; }
 
   /// Starts round `round` (1-based) with empty recorders; scans count from 1 again. The rest as

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from numpygeons.arrays import Array
 from numpygeons.drivers.dead_code import pruned
@@ -20,11 +21,18 @@ Explore = Callable[
 ]
 
 
+def at_least_two(rows: Any) -> Any:
+    """An array by chain with two rows at least, for a run of one chain: XLA does not read an index
+    into a single row, and ends the process over an operand that a single function does not read."""
+    rows = np.asarray(rows)
+    return rows if len(rows) > 1 else np.concatenate([rows, rows])
+
+
 def make_explore(explorer: Explorer, evaluate: Evaluate) -> Explore:
     """The function that explores each replica of a worker once, one after another.
 
     Its arguments: how many of the rows are replicas, which of the reference's exact draws is due,
-    chains (n_rows,), replicas, betas by chain (n_chains,), tuning by chain, a batch of exact draws,
+    chains (n_rows,), replicas, betas and tuning by chain (`at_least_two`), a batch of exact draws,
     noise with a leading axis of rows. It returns the replicas and their statistics (n_rows,
     n_statistics). The replica at beta = 0 takes the exact draw; rows that are no replicas stay.
 

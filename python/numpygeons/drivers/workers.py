@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
@@ -12,6 +14,9 @@ from numpygeons import _core
 from numpygeons.drivers.base import Progress
 
 POLL_SECONDS = 0.1
+# Workers that wait for each other must all be running, and XLA has a thread for each core: of
+# several runs in one process, one at a time may have several workers.
+ONE_TEAM = threading.Lock()
 
 Result = TypeVar("Result")
 
@@ -47,14 +52,15 @@ class Workers:
         if self._pool is None or self._size != n:
             self._pool = ThreadPoolExecutor(n, thread_name_prefix="numpygeons")
             self._size = n
-        futures: list[Future[Result]] = [self._pool.submit(explore, w) for w in range(n)]
-        try:
-            while wait(futures, timeout=POLL_SECONDS).not_done:
+        with ONE_TEAM if n > 1 else contextlib.nullcontext():
+            futures: list[Future[Result]] = [self._pool.submit(explore, w) for w in range(n)]
+            try:
+                while wait(futures, timeout=POLL_SECONDS).not_done:
+                    progress(coordinator.n_scans_done)
                 progress(coordinator.n_scans_done)
-            progress(coordinator.n_scans_done)
-        except BaseException:
-            coordinator.request_stop()
-            wait(futures)  # they still use the coordinator
-            raise
+            except BaseException:
+                coordinator.request_stop()
+                wait(futures)  # they still use the coordinator
+                raise
         coordinator.rethrow()
         return [future.result() for future in futures]
