@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "python"), str(ROOT / "examples")]
 
 from mrna import mrna, simulated  # noqa: E402
+
 from numpygeons import (  # noqa: E402
     HMC,
     MALA,

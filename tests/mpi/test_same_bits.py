@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from same_bits import EXPLORERS, MODELS, Configuration, as_words
 
 PROGRAM = Path(__file__).with_name("same_bits.py")
