@@ -1,4 +1,4 @@
-"""Times the eight schools: µs per scan round by round, and whole processes with a cold cache.
+"""Times the eight schools: µs per scan round by round, and whole processes without a cache.
 
 Prints medians of several runs in this process, and of several processes:
 
@@ -6,6 +6,7 @@ Prints medians of several runs in this process, and of several processes:
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -51,7 +52,12 @@ def whole_process(runs):
     seconds = []
     for _ in range(runs):
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-c", script],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "NUMPYGEONS_CACHE": "off"},
+        )
         seconds.append(time.perf_counter() - start)
     print(
         f"whole process, 10 chains, 10 rounds, nothing cached: {statistics.median(seconds):.2f} s"

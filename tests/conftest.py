@@ -1,7 +1,12 @@
-"""Shared fixtures: precision, and the folder of reference problems."""
+"""Shared fixtures: precision, and the folder of reference problems.
+
+Tests keep what they compile in a folder of their own, unless NUMPYGEONS_CACHE says where.
+"""
 
 import importlib.util
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +18,13 @@ import pytest
 _X64 = getattr(jax, "enable_x64", None)
 if _X64 is None:  # before JAX 0.8
     from jax.experimental import enable_x64 as _X64
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "NUMPYGEONS_CACHE" not in os.environ:  # the processes that tests start inherit it
+        folder = tempfile.mkdtemp(prefix="numpygeons-tests-")
+        os.environ["NUMPYGEONS_CACHE"] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(params=["float64", "float32"])

@@ -43,7 +43,8 @@ PYTHON_LAYERS = (
     {"model_visitor"},
     {"model_checks", "flat", "model_jaxpr"},
     {"settings", "records", "ranks"},
-    {"arrays", "errors", "witness"},
+    {"compilation_cache"},
+    {"arrays", "errors", "witness", "program_store"},
 )
 # The result hands over to what draws on it, and imports that only when asked.
 LATE = {("result", name) for name in ("report", "to_arviz", "plots", "checkpoint")}

@@ -9,12 +9,14 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
+from numpygeons.compilation_cache import kept_programs
 from numpygeons.path import Path
 
 Sites = dict[str, npt.NDArray[Any]]
 CHUNK = 1024  # draws at a time: bounds the memory, and one compilation serves any number
 
 
+@kept_programs()
 def map_draws(path: Path, x: npt.NDArray[Any], *, to: str = "constrain") -> Sites:
     """The path's function `to` ("constrain" or "log_likelihood") of every row of x.
 

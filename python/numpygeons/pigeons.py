@@ -11,6 +11,7 @@ from typing import Any, overload
 
 from numpygeons.checkpoint.folder import DRAWS, Folder, check_argument, describe, keep
 from numpygeons.checkpoint.loading import load_run
+from numpygeons.compilation_cache import kept_programs
 from numpygeons.distributed.result import Result
 from numpygeons.distributed.start import Place, check_place, start
 from numpygeons.errors import NumericalError, NumpygeonsWarning
@@ -72,6 +73,7 @@ def pigeons(
 ) -> Result: ...
 
 
+@kept_programs()
 def pigeons(
     target: Target,
     *,
@@ -226,6 +228,7 @@ def _folder_of(pt: PT, checkpoint: Any) -> Path:
     return keep(pt._rounds, pt._run, checkpoint or True).path
 
 
+@kept_programs()
 def load(path_or_result: Any) -> PT:
     """Opens a run that `checkpoint=` or `PT.save` has written, as it was after its last round.
 
@@ -266,6 +269,7 @@ def _refuse_changes(pt: PT, settings: Settings, explorer: Explorer | None) -> No
         )
 
 
+@kept_programs()
 def _continue(pt: PT, total: int, show_report: bool) -> None:
     """Runs rounds until there are `total`. Ctrl-C ends it, leaving the finished ones."""
     rounds = pt._rounds

@@ -104,6 +104,7 @@ class ReferenceDraws:
         """
         self.prepare(purpose, number)
         states, attempts, good = self._ahead.pop((purpose, number))
+        good = np.asarray(good)
         if not np.all(good):
             draw = number * self.size + int(np.argmin(good))
             raise NumericalError(

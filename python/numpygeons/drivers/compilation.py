@@ -18,6 +18,7 @@ from typing import Any
 import jax
 from jax.experimental.xla_metadata import set_xla_metadata
 
+from numpygeons.compilation_cache import in_another_thread
 from numpygeons.drivers.dead_code import pruned
 
 logger = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ def compile_together(lowered: list[Lowered]) -> list[Program]:
     Tracing stays in the calling thread, which alone knows the precision that JAX is set to.
     """
     with ThreadPoolExecutor(max(len(lowered) - 1, 1)) as pool:
-        futures = [pool.submit(one.compile) for one in lowered[:-1]]
+        futures = [pool.submit(in_another_thread(one.compile)) for one in lowered[:-1]]
         last = _compile(lowered[-1], lowered[-1].compile)
         return [_compile(a, b.result) for a, b in zip(lowered, futures, strict=False)] + [last]
 
