@@ -145,8 +145,11 @@ def test_the_driver_gives_the_replica_at_the_reference_its_exact_draw_and_explor
     x = np.stack([target.draw(rng, betas[chain], n) for chain in chains], axis=1)
     draws = target.draw(rng, 0.0, n)
     with jax.enable_x64(True):
-        explore = jax.jit(jax.vmap(make_explore(explorer, evaluate), (None, 0, None, None, 0, 0)))
+        axes = (None, 0, None, 0, None, None, None, 0)
+        explore = jax.jit(jax.vmap(make_explore(explorer, evaluate), axes))
         end, statistics = explore(
+            np.int32(3),
+            np.arange(n, dtype=np.int32),
             chains,
             jax.vmap(jax.vmap(evaluate))(x),
             betas,
