@@ -181,8 +181,8 @@ def pigeons(
             model_args, model_kwargs = (), None
         path = as_path(target, model_args, model_kwargs)
         explorer = explorer or HMC()
+        check_sizes(explorer, settings.n_chains, path.dimension)
         if on is not None:
-            check_sizes(explorer, settings.n_chains, path.dimension)
             made = Folder.make(checkpoint or True, describe(target, explorer, settings, path))
             return start(on, made.path, settings.n_rounds, show_report)
         pt = _started(target, path, explorer, settings, team, checkpoint, show_report)
