@@ -143,10 +143,12 @@ def test_damaged_programs_are_compiled_again(cold, tmp_path):
     assert digests(again) == digests(after) == digests(cold[1])[:1]
 
 
-def test_a_model_that_calls_python_is_compiled_in_every_process(tmp_path):
+def test_a_model_that_calls_python_finds_its_python_in_every_process(tmp_path):
+    """What is kept of it depends on JAX; the addresses of functions must not be."""
     first, second = (run([{"model": "calling_python"}], tmp_path)[0] for _ in range(2))
-    assert 0 < second["compiled"] < first["compiled"]
-    assert first["digest"] == second["digest"]
+    (alone,) = run([{"model": "calling_python"}], "off")
+    assert second["compiled"] < first["compiled"]
+    assert first["digest"] == second["digest"] == alone["digest"]
 
 
 def test_by_default_programs_are_in_the_users_folder_for_caches(tmp_path):
