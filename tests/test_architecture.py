@@ -27,7 +27,7 @@ FOREIGN = re.compile(r"Python\.h|pybind11|xla/|jax|mpi\.h")
 PYTHON_LAYERS = (
     {"__main__"},
     {"pigeons"},
-    {"report", "to_arviz", "plots", "checkpoint"},
+    {"report", "to_arviz", "plots", "checkpoint", "checked_round"},
     {"result"},
     {"rounds"},
     {"between"},

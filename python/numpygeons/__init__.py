@@ -9,6 +9,7 @@ from numpygeons.errors import (
     ModelError,
     NumericalError,
     NumpygeonsWarning,
+    ReproducibilityError,
     RunError,
 )
 from numpygeons.explorers.auto_hmc import AutoHMC
@@ -85,6 +86,7 @@ __all__ = [
     "NumericalError",
     "NumpygeonsWarning",
     "PBSJob",
+    "ReproducibilityError",
     "Result",
     "RoundOutcome",
     "RoundRecord",

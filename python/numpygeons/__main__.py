@@ -56,11 +56,14 @@ def run(folder: Path) -> int:
         warnings.simplefilter("ignore", NumpygeonsWarning)
     with rank_log(folder) as log:
         call = read_call(folder)
+        pt = load(folder)
+        checks = call.checked_round > len(pt.rounds)  # not when the call is repeated later
         pt = pigeons(
-            load(folder),
+            pt,
             n_rounds=call.n_rounds,
             n_threads=call.n_threads,
             show_report=call.show_report,
+            checked_round=call.checked_round if checks else None,
         )
         log.end("interrupted" if pt.interrupted else "finished")
     return INTERRUPTED if pt.interrupted else 0

@@ -7,6 +7,7 @@ __all__ = [
     "ModelError",
     "NumericalError",
     "NumpygeonsWarning",
+    "ReproducibilityError",
     "RunError",
 ]
 
@@ -40,6 +41,13 @@ class CheckpointError(RuntimeError):
     """A checkpoint cannot be written or believed.
 
     The message names the file, the reason and what to do.
+    """
+
+
+class ReproducibilityError(RuntimeError):
+    """A round that was run again did not end with the same bits.
+
+    The message names round, scan, chain, replica and both values, and what could cause it.
     """
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
+from numpygeons.checked_round import as_checked_round, check_round
 from numpygeons.checkpoint.folder import DRAWS, Folder, check_argument, describe, keep
 from numpygeons.checkpoint.loading import load_run
 from numpygeons.compilation_cache import kept_programs
@@ -48,6 +49,7 @@ def pigeons(
     record: Iterable[Any] | None = None,
     n_threads: int = 1,
     checkpoint: Any = False,
+    checked_round: int | None = None,
     on: None = None,
     show_report: bool = True,
     driver: str = "fused",
@@ -67,6 +69,7 @@ def pigeons(
     record: Iterable[Any] | None = None,
     n_threads: int = 1,
     checkpoint: Any = False,
+    checked_round: int | None = None,
     on: Place,
     show_report: bool = True,
     driver: str = "fused",
@@ -86,6 +89,7 @@ def pigeons(
     record: Iterable[Any] | None = None,
     n_threads: int = 1,
     checkpoint: Any = False,
+    checked_round: int | None = None,
     on: Place | None = None,
     show_report: bool = True,
     driver: str = "fused",
@@ -114,6 +118,10 @@ def pigeons(
         Write the run down after every round, so that `load` can open it whatever happens: True
         makes results/all/<time>-<id>, to which results/latest leads; a folder must be new or
         empty. A run that was loaded from such a folder goes on writing to it.
+    checked_round : int, optional
+        Run this round again, in one process with one thread, and compare every bit: raises
+        `ReproducibilityError` with the first difference where the model is not a function of its
+        arguments. Costs the time of that round done alone. Default None, or 0: no round.
     on : ChildProcess, SlurmJob, PBSJob or LSFJob, optional
         Where to run; default this process, or the ranks that mpirun started. The model need not
         import anything: functions of a notebook, of `__main__` and of modules beside it are sent
@@ -142,6 +150,8 @@ def pigeons(
         Where numbers leave no way on, naming replica, chain, beta and scan.
     CheckpointError
         Where the folder cannot be written to: before anything is compiled, or when a disk is full.
+    ReproducibilityError
+        With `checked_round`: the same round has other bits when it is run again.
     RunError
         With `on`: the run failed, or could not be submitted.
 
@@ -166,14 +176,16 @@ def pigeons(
         if isinstance(target, PT):
             _refuse_changes(target, settings, explorer)
             total = max(settings.n_rounds, target._rounds.settings.n_rounds)
+            checked = as_checked_round(checked_round, len(target.rounds), total)
             if on is not None:
-                return start(on, _folder_of(target, checkpoint), total, show_report)
+                return start(on, _folder_of(target, checkpoint), total, show_report, checked)
             if checkpoint is not False:
                 team.on_first_rank(partial(target._keep, checkpoint))
                 target._folder = team.ranks.broadcast(target._folder)
             target._rounds.work_with(team)
-            _continue(target, total, show_report)
+            _continue(target, total, show_report, checked)
             return target
+        checked = as_checked_round(checked_round, 0, settings.n_rounds)
         if explorer is not None:
             check_members(explorer)
         if callable(target):
@@ -184,9 +196,9 @@ def pigeons(
         check_sizes(explorer, settings.n_chains, path.dimension)
         if on is not None:
             made = Folder.make(checkpoint or True, describe(target, explorer, settings, path))
-            return start(on, made.path, settings.n_rounds, show_report)
+            return start(on, made.path, settings.n_rounds, show_report, checked)
         pt = _started(target, path, explorer, settings, team, checkpoint, show_report)
-        _continue(pt, settings.n_rounds, show_report)
+        _continue(pt, settings.n_rounds, show_report, checked)
         return pt
 
 
@@ -270,8 +282,9 @@ def _refuse_changes(pt: PT, settings: Settings, explorer: Explorer | None) -> No
 
 
 @kept_programs()
-def _continue(pt: PT, total: int, show_report: bool) -> None:
-    """Runs rounds until there are `total`. Ctrl-C ends it, leaving the finished ones."""
+def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
+    """Runs rounds until there are `total`, and the round `checked` again alone. Ctrl-C ends it,
+    leaving the finished ones."""
     rounds = pt._rounds
     rounds.settings = replace(rounds.settings, n_rounds=max(total, rounds.settings.n_rounds))
     if rounds.state.round >= total:
@@ -299,11 +312,15 @@ def _continue(pt: PT, total: int, show_report: bool) -> None:
         try:
             while rounds.state.round < total:
                 watch = None if folder is None else folder.watch(rounds.state.round + 1)
+                before = rounds.state
                 record = rounds.advance(reporter.scans, watch)
                 pt.forget_samples()
                 if folder is not None:
                     team.on_first_rank(lambda: folder.write(rounds.state))
                 reporter.finished(record)
+                if record.round == checked:
+                    check_round(rounds, before)
+                    reporter.say(f"round {checked} has the same bits in one process of one thread")
         except NumericalError as error:
             if not is_trusted(rounds.explorer):
                 error.add_note(

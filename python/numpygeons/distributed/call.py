@@ -28,6 +28,7 @@ class Call:
     n_rounds: int  # in all
     n_threads: int
     show_report: bool
+    checked_round: int = 0  # 0: none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

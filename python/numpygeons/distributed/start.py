@@ -48,13 +48,20 @@ def check_place(on: Any, n_threads: int) -> None:
     on.check_programs()
 
 
-def start(on: Place, folder: Path, n_rounds: int, show_report: bool) -> Result:
+def start(
+    on: Place, folder: Path, n_rounds: int, show_report: bool, checked_round: int = 0
+) -> Result:
     """Lets the run in the folder go on there, until it has `n_rounds` rounds."""
     if (folder / "job.json").is_file() and Result(folder).status() in ("queued", "running"):
         raise FileExistsError(f"a run is going on in {folder}: wait for it, or kill it")
     for name in OF_A_RUN:
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "ranks", ignore_errors=True)
-    call = Call(n_rounds=n_rounds, n_threads=on.n_threads, show_report=bool(show_report))
+    call = Call(
+        n_rounds=n_rounds,
+        n_threads=on.n_threads,
+        show_report=bool(show_report),
+        checked_round=checked_round,
+    )
     write_call(folder, call)
     return on.start(folder)
