@@ -300,10 +300,13 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
         )
     rounds.prepare()
     pt.interrupted = False
-    with Reporter(
-        show=show_report and team.ranks.rank == 0,
-        n_scans=2 ** (total + 1) - 2 ** (rounds.state.round + 1),
-    ) as reporter:
+    with (
+        rounds.interrupts() as interrupts,
+        Reporter(
+            show=show_report and team.ranks.rank == 0,
+            n_scans=2 ** (total + 1) - 2 ** (rounds.state.round + 1),
+        ) as reporter,
+    ):
         if rounds.state.round == 0 or rounds.compile_seconds > 0:
             reporter.say(f"compiled in {rounds.compile_seconds:.1f} s")
         if folder is not None:
@@ -313,7 +316,7 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
             while rounds.state.round < total:
                 watch = None if folder is None else folder.watch(rounds.state.round + 1)
                 before = rounds.state
-                record = rounds.advance(reporter.scans, watch)
+                record = rounds.advance(reporter.scans, watch, interrupts)
                 pt.forget_samples()
                 if folder is not None:
                     team.on_first_rank(lambda: folder.write(rounds.state))

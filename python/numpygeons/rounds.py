@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, Protocol
@@ -164,21 +165,33 @@ class Rounds:
             scales=np.tile(scale, (n, 1)),
         )
 
-    def advance(self, progress: Progress, keeper: Keeper | None = None) -> RoundRecord:
+    def interrupts(self) -> AbstractContextManager[Interrupts]:
+        """Around rounds: Ctrl-C on one rank ends them on all, at the same scan."""
+        return self.team.interrupts(self._coordinator)
+
+    def advance(
+        self,
+        progress: Progress,
+        keeper: Keeper | None = None,
+        interrupts: Interrupts | None = None,
+    ) -> RoundRecord:
         """Runs the next round, adapts, and returns its record. Interrupted, it changes nothing.
 
         `keeper` sees the round in its middle when it is due; all ranks have one, or none.
+        `interrupts` are those that the rounds are within.
         """
         with jax.enable_x64(self.path.dtype == np.float64):  # also where the caller has left it
-            return self._advance(progress, keeper)
+            interrupts = interrupts or Interrupts(self.team.ranks, self._coordinator)
+            return self._advance(progress, keeper, interrupts)
 
-    def _advance(self, progress: Progress, keeper: Keeper | None) -> RoundRecord:
+    def _advance(
+        self, progress: Progress, keeper: Keeper | None, interrupts: Interrupts
+    ) -> RoundRecord:
         start = time.perf_counter()
         before = self.state
-        with self.team.interrupts(self._coordinator) as interrupts:
-            parts, traces, n_redrawn = self._scans(before, progress, keeper, interrupts)
-            data = self._coordinator.end_round()
-            replicas = self.team.gathered(self._coordinator, parts)
+        parts, traces, n_redrawn = self._scans(before, progress, keeper, interrupts)
+        data = self._coordinator.end_round()
+        replicas = self.team.gathered(self._coordinator, parts)
         steps = step_sizes(before.tuning, self.settings.n_chains)
         record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
         after = self._adapted(before, data, record, evidence)

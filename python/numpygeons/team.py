@@ -50,7 +50,7 @@ class Interrupts:
         if self._ranks.size == 1:
             yield
             return
-        if self._asked:  # between two blocks
+        if self._asked:  # between two blocks, or two rounds
             self._coordinator.request_stop()
         error: BaseException | None = None
         try:

@@ -1,0 +1,222 @@
+"""What goes wrong on one rank or thread of a run raises on all; what is killed goes on."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numpygeons import load, pigeons
+from numpygeons.checkpoint.folder import finished_rounds
+from numpygeons.distributed.supervisor import descendants
+from run_digest import digest
+from small_models import eight_schools
+
+PROGRAM = str(Path(__file__).with_name("faulty_runs.py"))
+LINE = re.compile(r"^rank (\d): (.*?) *$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def said(mpiexec, environment):
+    """Launches a run that all ranks survive; what each of them says, none waiting for ever."""
+    pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
+
+    def launch(n, *words):
+        done = subprocess.run(
+            [mpiexec, "-n", str(n), sys.executable, PROGRAM, *map(str, words)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        lines = LINE.findall(done.stdout)
+        assert {int(rank) for rank, _ in lines} == set(range(n)), done.stdout
+        return [[text for r, text in lines if int(r) == rank] for rank in range(n)]
+
+    return launch
+
+
+@pytest.fixture(scope="module", params=[("stepwise", 2, 2), ("fused", 3, 1)], ids=str)
+def misfortunes(request, said):
+    """How each rank says that several runs ended, by the name of what befell one rank."""
+    driver, n, n_threads = request.param
+    lines = said(n, "misfortunes", driver, n_threads)
+    everyone = [dict(line.split(": ", 1) for line in own) for own in lines]
+    return {name: [own[name] for own in everyone] for name in everyone[0]}
+
+
+def test_an_explorer_that_raises_on_the_last_rank_raises_on_all(misfortunes):
+    *others, own = misfortunes["raising"]
+    kind, _, text = own.partition(": ")
+    assert "ZeroDivisionError: of the explorer's own" in text
+    assert "rank" not in text.partition("ZeroDivisionError")[0]
+    for told in others:
+        assert told.startswith(f"{kind}: rank {len(others)}: ")
+        assert "ZeroDivisionError: of the explorer's own" in told
+
+
+@pytest.mark.parametrize("name", ["infinite", "not a number"])
+def test_numbers_that_leave_no_way_on_are_named_on_all_ranks(misfortunes, name):
+    first, *others = misfortunes[name]
+    where = r"replica \d, chain \d, beta \S+, round \d+, scan \d+"
+    assert re.fullmatch(rf"NumericalError: .*: {where}", first)
+    assert all(told == first for told in others)
+
+
+def test_ranks_with_other_data_are_refused_on_all(misfortunes):
+    first, *others = misfortunes["other data"]
+    assert first.startswith("ValueError: ranks 0 and 1 have different models or data")
+    assert all(told == first for told in others)
+
+
+def test_a_model_that_changes_is_found_out_on_all_ranks(misfortunes):
+    own, *others = misfortunes["changing"]
+    assert own.startswith("ReproducibilityError: round 3 has other bits when it is run again")
+    assert f"in the run, with {len(others) + 1} ranks of " in own
+    assert all(told == own.replace("Error: ", "Error: rank 0: ") for told in others)
+    assert set(misfortunes["constant"]) == {"no error"}
+
+
+def test_a_full_disk_raises_on_all_ranks(said, tmp_path):
+    (own,), (told,) = said(2, "full_disk", tmp_path / "run")
+    assert re.match(r"full disk: CheckpointError: cannot write \S+: File too large", own)
+    assert told == own.replace("CheckpointError: ", "CheckpointError: rank 0: ")
+    assert len(load(tmp_path / "run").rounds) >= 4
+
+
+def check_went_on(lines, interrupted_rounds):
+    """All ranks ended the run alike, and went on to the bits of a run that never stopped."""
+    assert all(own == lines[0] for own in lines)
+    left, went_on = lines[0]
+    _, _, n, interrupted = left.split()
+    assert interrupted == "True"
+    assert int(n) in interrupted_rounds
+    whole = pigeons(eight_schools, n_chains=6, n_rounds=int(n) + 1, show_report=False)
+    assert went_on == f"went on {int(n) + 1} False {digest(whole)}"
+
+
+@pytest.mark.parametrize(("n", "which"), [(3, "1"), (2, "all")])
+def test_ctrl_c_on_some_ranks_ends_the_run_of_all_alike(said, tmp_path, n, which):
+    check_went_on(said(n, "interrupted", tmp_path / "run", which), range(6, 22))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_ctrl_c_between_two_rounds_ends_the_run_of_all_alike(said, which):
+    check_went_on(said(2, "interrupted_between", which), [4])
+
+
+def start(partition, mpiexec, environment, *words, **variables):
+    n_processes, *_ = partition
+    launcher = [mpiexec, "-n", str(n_processes)] if n_processes > 1 else []
+    return subprocess.Popen(
+        [*launcher, sys.executable, "-u", PROGRAM, *map(str, words)],
+        env={**environment, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_ctrl_c_in_a_terminal_leaves_the_finished_rounds(tmp_path, mpiexec, environment):
+    pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
+    folder = tmp_path / "run"
+    process = start((2,), mpiexec, environment, "start_or_resume", folder, 1)
+    deadline = time.monotonic() + 60
+    while not (folder / "round-06.checkpoint").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=20)
+    pt = load(folder)
+    assert len(pt.rounds) >= 6
+    pigeons(pt, show_report=False)
+    assert digest(pt) == digest(pigeons(eight_schools, n_chains=6, n_rounds=17, show_report=False))
+
+
+@pytest.mark.parametrize(("n", "rank"), [(2, 1), (3, 0)])
+def test_a_killed_rank_ends_the_run_of_all_and_is_named(tmp_path, mpiexec, environment, n, rank):
+    pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
+    folder = tmp_path / "run"
+    process = start((n,), mpiexec, environment, "killed", folder, rank)
+    deadline = time.monotonic() + 60
+    while not (folder / "round-06.checkpoint").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode != 0
+    pids = dict(re.findall(r"rank (\d): is process (\d+)", out))
+    assert re.search(rf"numpygeons: rank {rank} \(process {pids[str(rank)]} on \S+\) was kill", err)
+    assert len(load(folder).rounds) >= 6
+
+
+PARTITIONS = [(2, 1), (1, 2), (3, 1), (1, 1), (2, 2)]  # processes, threads
+
+
+@pytest.fixture(scope="module")
+def never_killed():
+    return digest(pigeons(eight_schools, n_chains=6, n_rounds=17, show_report=False))
+
+
+def is_there(folder, number, midway):
+    """Whether so many rounds are written, or the last one in its middle."""
+    if midway:
+        return (folder / "round-17.unfinished").exists()
+    return folder.is_dir() and max(finished_rounds(folder), default=0) >= number
+
+
+def check_killed(folder, rng, mpiexec, environment, never_killed):
+    """Killed whole once for each partition, then finished here; how often it went on in the middle
+    of a round."""
+    middles = []
+    for k, partition in enumerate(PARTITIONS):
+        process = start(
+            partition,
+            mpiexec,
+            environment,
+            "start_or_resume",
+            folder,
+            partition[1],
+            NUMPYGEONS_CHECKPOINT_SECONDS="0.05",
+        )
+        middles += map(int, re.findall(r"scan (\d+)", process.stdout.readline()))
+        # At a moment that depends on how far it is, not on how fast the machine is today.
+        wanted, deadline = 1 + 3 * k + rng.integers(3), time.monotonic() + 60
+        while not is_there(folder, wanted, midway=partition == PARTITIONS[-1]):
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.3))
+        assert process.poll() is None, "it ended before it could be killed"
+        for pid in [process.pid, *descendants(process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate(timeout=20)
+    pt = load(folder)
+    assert len(pt.rounds) < 17
+    middles.append(0 if pt._rounds.state.midway is None else pt._rounds.state.midway.scans.n_done)
+    pigeons(pt, show_report=False)
+    assert digest(pt) == never_killed
+    return sum(n > 0 for n in middles)
+
+
+def check_kills(n_times, tmp_path, *given):
+    rng = np.random.default_rng(4)
+    return sum(check_killed(tmp_path / str(attempt), rng, *given) for attempt in range(n_times))
+
+
+def test_a_run_killed_whole_goes_on_with_others(tmp_path, mpiexec, environment, never_killed):
+    pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
+    assert check_kills(1, tmp_path, mpiexec, environment, never_killed) >= 1
+
+
+@pytest.mark.slow
+def test_a_run_killed_whole_twenty_times_goes_on(tmp_path, mpiexec, environment, never_killed):
+    pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
+    assert check_kills(4, tmp_path, mpiexec, environment, never_killed) >= 4
