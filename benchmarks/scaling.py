@@ -19,8 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-N_CHAINS = (10, 40)
-LAST = 8  # rounds; the time is that of the last one
+ROUNDS = {10: 11, 40: 10}  # by number of chains; the time is that of the last round
 MODES = ("one thread", "two threads", "two ranks")
 
 
@@ -74,7 +73,11 @@ def one(name, n_chains, n_threads):
     import numpygeons
 
     pt = numpygeons.pigeons(
-        MODELS[name](), n_chains=n_chains, n_rounds=LAST, n_threads=n_threads, show_report=False
+        MODELS[name](),
+        n_chains=n_chains,
+        n_rounds=ROUNDS[n_chains],
+        n_threads=n_threads,
+        show_report=False,
     )
     from numpygeons.ranks import find_ranks
 
@@ -113,9 +116,9 @@ def main():
     beside = Path(sys.executable).with_name("mpiexec")
     mpiexec = arguments.mpiexec or (str(beside) if beside.exists() else shutil.which("mpiexec"))
     modes = MODES if mpiexec else MODES[:2]
-    print(f"µs per scan in round {LAST}; medians of {arguments.runs} runs in turns")
+    print(f"µs per scan in the last round; medians of {arguments.runs} runs in turns")
     for name in MODELS:
-        for n_chains in N_CHAINS:
+        for n_chains in ROUNDS:
             found = {mode: [] for mode in modes}
             for _ in range(arguments.runs):
                 for mode in modes:

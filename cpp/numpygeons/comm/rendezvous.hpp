@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <thread>
@@ -29,10 +30,12 @@ class Rendezvous {
       meeting_.notify_all();
       return;
     }
-    // Short waits are the rule where threads have cores of their own; else give the core away.
+    // Short waits are the rule where threads have cores of their own; else give the core away. A
+    // sleeping thread takes as long to wake as a gradient takes, so sleep only after a long wait.
     for (int turn = 0; turn < n_spins; ++turn)
       if (meeting_.load(std::memory_order_acquire) != meeting) return;
-    for (int turn = 0; turn < n_yields; ++turn) {
+    const auto end = std::chrono::steady_clock::now() + yields_for;
+    while (std::chrono::steady_clock::now() < end) {
       if (meeting_.load(std::memory_order_acquire) != meeting) return;
       std::this_thread::yield();
     }
@@ -40,7 +43,8 @@ class Rendezvous {
   }
 
  private:
-  static constexpr int n_spins = 4096, n_yields = 64;
+  static constexpr int n_spins = 4096;
+  static constexpr std::chrono::milliseconds yields_for{2};
 
   std::size_t n_threads_;
   std::atomic<std::size_t> n_here_{0};
