@@ -304,7 +304,8 @@ class PT:
         return None if self._folder is None else self._folder.path
 
     def save(self, path: Any) -> None:
-        """Writes the run to a folder that is new, empty or its own, for `numpygeons.load`.
+        """Writes the run to a folder that is new, empty or its own, for `numpygeons.load`. Of
+        several ranks, which hold the same run, the first writes.
 
         Raises
         ------
@@ -317,6 +318,8 @@ class PT:
         """
         from numpygeons.checkpoint.folder import save
 
+        if self._rounds.team.ranks.rank > 0:
+            return
         self._run = save(self._rounds, self._run, path)
 
     def _keep(self, checkpoint: Any) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import numpygeons
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mpi.py"
 
 
@@ -31,3 +33,29 @@ def test_the_launcher_is_all_that_changes(mpiexec, environment, n_ranks):
     last = one.splitlines()[-3:]
     assert last[0].startswith("weight of the mode at 5: 0.")
     assert many.splitlines()[-3:] == last
+
+
+SAVING = """
+import sys
+import numpygeons, numpyro, numpyro.distributions as dist
+def model(y):
+    x = numpyro.sample("x", dist.Normal(0, 1))
+    numpyro.sample("y", dist.Normal(x, 1), obs=y)
+pt = numpygeons.pigeons(model, model_args=(1.0,), n_chains=3, n_rounds=5, show_report=False)
+pt.save(sys.argv[1])
+print(pt.samples["x"].tobytes().hex()[:32] + "\\n", end="", flush=True)
+"""
+
+
+def test_one_rank_of_several_saves_the_run_that_all_have(mpiexec, environment, tmp_path):
+    pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
+    done = subprocess.run(
+        [mpiexec, "-n", "3", sys.executable, "-c", SAVING, str(tmp_path / "run")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    x = numpygeons.load(tmp_path / "run").samples["x"]
+    assert done.stdout.split() == 3 * [x.tobytes().hex()[:32]]
