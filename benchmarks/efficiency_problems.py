@@ -139,7 +139,7 @@ def _two_modes() -> Problem:
     return Problem(
         model=two_modes,
         n_chains=14,
-        n_rounds=17,
+        n_rounds=16,
         log_z=-33.5026117,
         mode=lambda samples: samples["x"].sum(axis=-1) > 0,
         mode_weight=0.7,
@@ -160,7 +160,7 @@ def _normal_50() -> Problem:
         model=normal_50,
         model_args=(jnp.full(50, 2.0),),
         n_chains=12,
-        n_rounds=16,
+        n_rounds=17,
         log_z=-106.1828745,
         means={"x": 1.6},
     )
