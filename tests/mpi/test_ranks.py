@@ -99,6 +99,7 @@ EMBEDDING = """
 
 #include <array>
 #include <cstdlib>
+#include <span>
 #include <vector>
 
 #include "numpygeons/comm/mpi_embedding.hpp"
@@ -109,7 +110,7 @@ int main() {
   const std::size_t size = ranks->size();
   const std::array<double, 2> own{double(ranks->rank()), 0.5};
   std::vector<double> all(2 * size);
-  ranks->allgather(own, all);
+  ranks->allgather(std::as_bytes(std::span(own)), std::as_writable_bytes(std::span(all)));
   bool good = size == 3;
   for (std::size_t r = 0; r < size; ++r) good = good && all[2 * r] == double(r);
   std::array<std::byte, 1> byte{std::byte(ranks->rank() + 1)};
