@@ -117,6 +117,7 @@ def broken():
             attempt()
         except Exception as caught:
             print(f"{type(caught).__name__}: {caught}", flush=True)
+    time.sleep(0.5)  # a launcher may drop what it has not yet handed on when all are ended
 
 
 def who():
