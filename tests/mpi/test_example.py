@@ -19,7 +19,12 @@ def test_the_launcher_is_all_that_changes(mpiexec, environment, n_ranks):
     def output(*launcher):
         done = subprocess.run(
             [*launcher, sys.executable, str(EXAMPLE)],
-            env={**environment, "PYTHONWARNINGS": "ignore", "PYTHONIOENCODING": "utf-8"},
+            env={
+                **environment,
+                "TERM": "dumb",
+                "PYTHONWARNINGS": "ignore",
+                "PYTHONIOENCODING": "utf-8",
+            },
             capture_output=True,
             text=True,
             timeout=300,
