@@ -92,8 +92,7 @@ def as_one_function(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(*arguments: Any) -> Any:
         code = pruned(function, *arguments)
-        leaves = zip(jax.tree.leaves(arguments), code.reads, strict=True)
-        operands = [leaf for leaf, is_read in leaves if is_read]
+        operands = code.operands(*arguments)
         inner = jax.jit(code.call, inline=False)
         with set_xla_metadata(xla_cpu_small_call="true", inlineable="false"):
             results = inner(*operands)

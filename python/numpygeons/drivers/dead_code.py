@@ -23,6 +23,11 @@ class Pruned(NamedTuple):
     reads: list[bool]  # whether it reads each leaf of its arguments
     result: Any  # structure of its result
 
+    def operands(self, *arguments: Any) -> list[Array]:
+        """The leaves of these arguments that `call` takes."""
+        leaves = zip(jax.tree.leaves(arguments), self.reads, strict=True)
+        return [leaf for leaf, is_read in leaves if is_read]
+
 
 def pruned(function: Callable[..., Any], *arguments: Any) -> Pruned:
     """Traces `function` for these arguments, and prunes it."""

@@ -77,8 +77,7 @@ def make_explore(explorer: Explorer, evaluate: Evaluate) -> Explore:
         code = pruned(explore_one, jnp.int32(0), replicas, none, given)
 
         def explore_row(row: Array, so_far: tuple[Replicas, Array]) -> tuple[Replicas, Array]:
-            leaves = zip(jax.tree.leaves((row, *so_far, given)), code.reads, strict=True)
-            explored = code.call(*(leaf for leaf, is_read in leaves if is_read))
+            explored = code.call(*code.operands(row, *so_far, given))
             put: tuple[Replicas, Array] = jax.tree.unflatten(code.result, explored)
             return put
 
