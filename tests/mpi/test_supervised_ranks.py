@@ -5,14 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
 from numpygeons import ChildProcess, RunError
 from numpygeons.distributed.ranks_log import notes
 from numpygeons.distributed.supervisor import descendants
+from processes_of_tests import alive, until
 
 RANK = """
 import json, os, signal, socket, sys, time
@@ -41,22 +40,6 @@ from numpygeons import ChildProcess
 mpiexec, folder = sys.argv[1:]
 ChildProcess(mpiexec=mpiexec, environment={"PYTHONPATH": folder}).start(Path(folder))
 """
-
-
-def until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from numpygeons.checkpoint.folder import finished_rounds
 from numpygeons.distributed import launcher
 from numpygeons.distributed.ranks_log import RankNote, what_went_wrong
 from numpygeons.distributed.supervisor import descendants
+from processes_of_tests import alive, until
 from small_models import impossible, normal
 
 LONG = 24  # rounds, which take minutes
@@ -51,22 +52,6 @@ def in_a_new_folder(tmp_path, monkeypatch):
 def run(target=normal, n_processes=1, wait=True, **settings):
     settings = {"n_chains": 3, "n_rounds": 5, **settings}
     return pigeons(target, on=ChildProcess(n_processes=n_processes, wait=wait), **settings)
-
-
-def until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def has_rounds(folder, number):

@@ -5,11 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import numpygeons.distributed.supervisor as supervisor
+from processes_of_tests import alive
+from processes_of_tests import until as until_within
 
 STUBBORN = """
 import signal, sys, time
@@ -19,6 +22,8 @@ print("ready", flush=True)
 while True:
     time.sleep(0.1)
 """
+
+until = partial(until_within, seconds=10)
 
 
 def start(folder, *command, **settings):
@@ -32,26 +37,9 @@ def start(folder, *command, **settings):
     )
 
 
-def until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def said(folder):
     log = folder / "log.txt"
     return log.read_text() if log.is_file() else ""
-
-
-def alive(pid):
-    """Running, rather than gone or only waiting for its parent to take note."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_streams_are_kept_apart_and_logged_together(tmp_path):
