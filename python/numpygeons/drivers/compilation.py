@@ -2,8 +2,9 @@
 
 XLA on the CPU runs a program as a list of small kernels; for a small model the time between them
 is most of the time. A call marked `xla_cpu_small_call` is compiled as a single function instead.
-It can hold neither library calls (matrix factorisations, sorting, FFT) nor large matrix products,
-which are faster as kernels of their own.
+It can hold neither library calls (matrix factorisations, sorting, FFT) nor large products of two
+matrices, which are faster as kernels of their own. Products of a matrix and a vector, and sums over
+large data, are faster inside it: they wait for memory, and kernels also for each other.
 """
 
 from __future__ import annotations
@@ -31,10 +32,16 @@ LIBRARY_CALLS = frozenset({
     "symmetric_product", "top_k", "triangular_solve", "tridiagonal", "tridiagonal_solve",
 })  # fmt: skip
 # The older emitters know every operation inside a single function, scatter too.
-SINGLE_FUNCTION_OPTIONS: dict[str, Any] = {"xla_cpu_use_fusion_emitters": False}
+OLDER_EMITTERS: dict[str, Any] = {"xla_cpu_use_fusion_emitters": False}
+# Passes that put into loops over large arrays what a single function cannot hold: forks to other
+# threads, and calls of a library for sums and products.
+SINGLE_FUNCTION_OPTIONS = {
+    **OLDER_EMITTERS,
+    "xla_disable_hlo_passes": "cpu-parallel-task-assigner,dot-library-rewriter",
+}
 # Programs that run once in a while: less time to compile, hardly more to run.
-OCCASIONAL_OPTIONS = {**SINGLE_FUNCTION_OPTIONS, "xla_backend_optimization_level": 1}
-LARGEST_PRODUCT = 32_768  # multiplications in one matrix product
+OCCASIONAL_OPTIONS = {**OLDER_EMITTERS, "xla_backend_optimization_level": 1}
+LARGEST_PRODUCT = 32_768  # multiplications in one product of two matrices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,11 +70,21 @@ def _equations(jaxpr: Any) -> Iterator[Any]:
                     yield from _equations(inner)
 
 
-def _multiplications(equation: Any) -> int:
-    ((contracted, _), _) = equation.params["dimension_numbers"]
-    left = equation.invars[0].aval.shape
-    result: int = prod(equation.outvars[0].aval.shape) * prod(left[a] for a in contracted)
-    return result
+def _is_large_product(equation: Any) -> bool:
+    """Whether an equation multiplies two matrices, of a size that is worth a library's call."""
+    if equation.primitive.name != "dot_general":
+        return False
+    (contracted, batched), left, right = (
+        equation.params["dimension_numbers"],
+        *(variable.aval.shape for variable in equation.invars),
+    )
+    free = [
+        prod(n for axis, n in enumerate(shape) if axis not in (*one, *other))
+        for shape, one, other in zip((left, right), contracted, batched, strict=True)
+    ]
+    length = prod(left[axis] for axis in contracted[0])
+    multiplications: int = prod(equation.outvars[0].aval.shape) * length
+    return min(free) > 1 and multiplications > LARGEST_PRODUCT
 
 
 def fits_one_function(function: Callable[..., Any], *arguments: Any) -> bool:
@@ -75,10 +92,7 @@ def fits_one_function(function: Callable[..., Any], *arguments: Any) -> bool:
     for equation in _equations(jax.make_jaxpr(function)(*arguments)):
         if equation.primitive.name in LIBRARY_CALLS:
             return False
-        if (
-            equation.primitive.name == "dot_general"
-            and _multiplications(equation) > LARGEST_PRODUCT
-        ):
+        if _is_large_product(equation):
             return False
     return True
 
