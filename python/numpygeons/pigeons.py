@@ -26,9 +26,11 @@ from numpygeons.report import Reporter, header, verdict
 from numpygeons.result import PT
 from numpygeons.rounds import Rounds
 from numpygeons.settings import (
+    Lanes,
     Settings,
     as_count,
     as_integer,
+    as_lanes,
     as_recorders,
 )
 from numpygeons.team import Team
@@ -53,6 +55,7 @@ def pigeons(
     on: None = None,
     show_report: bool = True,
     driver: str = "fused",
+    lanes: Lanes = "auto",
 ) -> PT: ...
 
 
@@ -73,6 +76,7 @@ def pigeons(
     on: Place,
     show_report: bool = True,
     driver: str = "fused",
+    lanes: Lanes = "auto",
 ) -> Result: ...
 
 
@@ -93,6 +97,7 @@ def pigeons(
     on: Place | None = None,
     show_report: bool = True,
     driver: str = "fused",
+    lanes: Lanes = "auto",
 ) -> PT | Result:
     """Runs non-reversible parallel tempering from the reference (the prior) to the target.
 
@@ -131,6 +136,9 @@ def pigeons(
     driver : {"fused", "stepwise"}
         "fused" runs each round as one compiled program; "stepwise" calls the compiled exploration
         once per scan, for debugging. The draws are the same.
+    lanes : int > 0 or "auto"
+        Replicas that are explored in step, as one batch: "auto" is one on a CPU, all on an
+        accelerator. The width shows in the last bits of the draws; threads and ranks do not.
 
     Returns
     -------
@@ -171,6 +179,7 @@ def pigeons(
         seed=as_integer("seed", seed),
         record=as_recorders(record),
         driver=driver,
+        lanes=as_lanes(lanes),
     )
     with team.one_voice():
         if isinstance(target, PT):
@@ -270,7 +279,7 @@ def load(path_or_result: Any) -> PT:
 def _refuse_changes(pt: PT, settings: Settings, explorer: Explorer | None) -> None:
     """A run that goes on keeps its settings: anything but the defaults must agree with them."""
     old, default = pt._rounds.settings, Settings()
-    for name in ("n_chains", "seed", "record", "driver"):
+    for name in ("n_chains", "seed", "record", "driver", "lanes"):
         got, had = getattr(settings, name), getattr(old, name)
         if got not in (getattr(default, name), had):
             raise ValueError(f"{name} cannot change when a run goes on: got {got!r}, had {had!r}")

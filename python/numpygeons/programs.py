@@ -13,6 +13,7 @@ from numpygeons.drivers.base import Shapes
 from numpygeons.drivers.compilation import Lowered, Program, compile_together, fits_one_function
 from numpygeons.drivers.exploration import at_least_two, make_explore
 from numpygeons.drivers.fused import FusedDriver
+from numpygeons.drivers.lanes import width
 from numpygeons.drivers.stepwise import StepwiseDriver
 from numpygeons.explorers.base import Explorer, Noise, Proposals, Start
 from numpygeons.explorers.checks import check_sizes, check_tuning, checked, is_trusted
@@ -41,12 +42,19 @@ def compile_programs(
     """Compiles for these settings, or finds what the path keeps from an earlier run; `n_rows` is
     the coordinator's."""
     start = time.perf_counter()
+    lanes = width(settings.lanes, settings.n_chains)
 
     def lower_round() -> Lowered:
         shapes = _shapes(path, evaluate, explorer, settings.n_chains, n_rows)
-        explore = make_explore(checked(explorer), evaluate)
+        explore = make_explore(checked(explorer), evaluate, lanes)
         if is_trusted(explorer):  # nothing but the model can call a library
-            one = fits_one_function(evaluate, jax.ShapeDtypeStruct((path.dimension,), path.dtype))
+            x = jax.ShapeDtypeStruct((path.dimension,), path.dtype)
+            batch = jax.ShapeDtypeStruct((lanes, path.dimension), path.dtype)
+            one = (
+                fits_one_function(evaluate, x)
+                if lanes == 1
+                else fits_one_function(jax.vmap(evaluate), batch)
+            )
         else:
             one = fits_one_function(explore, *shapes.of_one_scan())
         single = jax.default_backend() == "cpu" and one
@@ -54,7 +62,7 @@ def compile_programs(
 
     lower: dict[Any, Callable[[], Lowered]] = {
         ("reference", explorer.needs_gradients): lambda: lower_reference(path, evaluate),
-        (settings.driver, settings.n_chains, n_rows, explorer): lower_round,
+        (settings.driver, settings.n_chains, n_rows, lanes, explorer): lower_round,
     }
     missing = [key for key in lower if key not in path.programs]
     if missing:

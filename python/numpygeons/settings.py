@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 RECORDERS = (
     "traces",
@@ -18,6 +18,7 @@ RECORDERS = (
     "disk",
 )
 DRIVERS = ("fused", "stepwise")
+Lanes = int | Literal["auto"]
 MOST_ROUNDS = 30  # 2**30 scans
 MOST_CHAINS = 2**16
 
@@ -36,6 +37,7 @@ class Settings:
     seed: int = 1
     record: tuple[str, ...] = record_default()
     driver: str = "fused"
+    lanes: Lanes = "auto"
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_chains <= MOST_CHAINS:
@@ -64,6 +66,15 @@ def as_integer(name: str, value: Any) -> int:
         raise TypeError(
             f"{name} must be an integer: got {value!r} of type {type(value).__name__}"
         ) from None
+
+
+def as_lanes(value: Any) -> Lanes:
+    """`value` as "auto" or an int of at least 1."""
+    if isinstance(value, str):
+        if value != "auto":
+            raise ValueError(f'lanes must be an integer or "auto": got {value!r}')
+        return "auto"
+    return as_count("lanes", value)
 
 
 def as_recorders(record: Iterable[Any] | None) -> tuple[str, ...]:

@@ -64,6 +64,9 @@ def not_a_number_in_the_data():
         ({"model_args": (1, 2, 3)}, TypeError, "cannot be called with 3 model_args"),
         ({"model_kwargs": {"z": 1}}, TypeError, "unexpected keyword argument 'z'"),
         ({"n_threads": 0}, ValueError, "n_threads must be at least 1"),
+        ({"lanes": 0}, ValueError, "lanes must be at least 1: got 0"),
+        ({"lanes": 1.5}, TypeError, "lanes must be an integer: got 1.5"),
+        ({"lanes": "all"}, ValueError, "lanes must be an integer or \"auto\": got 'all'"),
     ],
 )
 def test_bad_arguments_are_named(settings, error, message):

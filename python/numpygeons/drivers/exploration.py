@@ -28,8 +28,9 @@ def at_least_two(rows: Any) -> Any:
     return rows if len(rows) > 1 else np.concatenate([rows, rows])
 
 
-def make_explore(explorer: Explorer, evaluate: Evaluate) -> Explore:
-    """The function that explores each replica of a worker once, one after another.
+def make_explore(explorer: Explorer, evaluate: Evaluate, lanes: int = 1) -> Explore:
+    """The function that explores each replica of a worker once: one after another, or in batches
+    of `lanes`.
 
     Its arguments: how many of the rows are replicas, which of the reference's exact draws is due,
     chains (n_rows,), replicas, betas and tuning by chain (`at_least_two`), a batch of exact draws,
@@ -39,6 +40,7 @@ def make_explore(explorer: Explorer, evaluate: Evaluate) -> Explore:
     The number of replicas is known at run time alone, so that whoever explores one of them, or
     ten, runs the same instructions, and gets the same bits.
     """
+    explore_some = _one(explorer, evaluate) if lanes == 1 else _batch(explorer, evaluate, lanes)
     n_statistics = len(explorer.statistics)
 
     def explore_all(
@@ -51,39 +53,88 @@ def make_explore(explorer: Explorer, evaluate: Evaluate) -> Explore:
         draws: State,
         noise: Noise,
     ) -> tuple[Replicas, Array]:
-        def explore_one(
-            row: Array, replicas: Replicas, statistics: Array, given: Any
-        ) -> tuple[Replicas, Array]:
-            reference_draw, chains, betas, tuning, draws, noise = given
-            chain, state, own = jax.tree.map(lambda a: a[row], (chains, replicas, noise))
-            beta = betas[chain]
-
-            def refresh() -> tuple[State, Array]:
-                reference: State = jax.tree.map(lambda a: a[reference_draw], draws)
-                return reference, jnp.zeros(n_statistics, state.x.dtype)
-
-            def explore() -> tuple[State, Array]:
-                return explorer.explore(evaluate, state, beta, row_of(tuning, chain), own)
-
-            new: tuple[State, Array] = jax.lax.cond(beta == 0, refresh, explore)
-            put: tuple[Replicas, Array] = jax.tree.map(
-                lambda a, b: a.at[row].set(b), (replicas, statistics), new
-            )
-            return put
-
-        given = (reference_draw, chains, betas, tuning, draws, noise)
+        given = (n_replicas, reference_draw, chains, betas, tuning, draws, noise)
         none = jnp.zeros((len(chains), n_statistics), replicas.x.dtype)
         # Pruned before it becomes a loop's body, out of which nothing prunes operands.
-        code = pruned(explore_one, jnp.int32(0), replicas, none, given)
+        code = pruned(explore_some, jnp.int32(0), replicas, none, given)
 
-        def explore_row(row: Array, so_far: tuple[Replicas, Array]) -> tuple[Replicas, Array]:
-            explored = code.call(*code.operands(row, *so_far, given))
+        def explore_next(i: Array, so_far: tuple[Replicas, Array]) -> tuple[Replicas, Array]:
+            explored = code.call(*code.operands(i, *so_far, given))
             put: tuple[Replicas, Array] = jax.tree.unflatten(code.result, explored)
             return put
 
+        n_batches = n_replicas if lanes == 1 else (n_replicas + (lanes - 1)) // lanes
         explored: tuple[Replicas, Array] = jax.lax.fori_loop(
-            0, n_replicas, explore_row, (replicas, none)
+            0, n_batches, explore_next, (replicas, none)
         )
         return explored
 
     return explore_all
+
+
+ExploreSome = Callable[[Array, Replicas, Array, Any], tuple[Replicas, Array]]
+
+
+def _one(explorer: Explorer, evaluate: Evaluate) -> ExploreSome:
+    """Explores one row. The replica at beta = 0 costs nothing."""
+    n_statistics = len(explorer.statistics)
+
+    def explore_one(
+        row: Array, replicas: Replicas, statistics: Array, given: Any
+    ) -> tuple[Replicas, Array]:
+        _, reference_draw, chains, betas, tuning, draws, noise = given
+        chain, state, own = jax.tree.map(lambda a: a[row], (chains, replicas, noise))
+        beta = betas[chain]
+
+        def refresh() -> tuple[State, Array]:
+            reference: State = jax.tree.map(lambda a: a[reference_draw], draws)
+            return reference, jnp.zeros(n_statistics, state.x.dtype)
+
+        def explore() -> tuple[State, Array]:
+            return explorer.explore(evaluate, state, beta, row_of(tuning, chain), own)
+
+        new: tuple[State, Array] = jax.lax.cond(beta == 0, refresh, explore)
+        put: tuple[Replicas, Array] = jax.tree.map(
+            lambda a, b: a.at[row].set(b), (replicas, statistics), new
+        )
+        return put
+
+    return explore_one
+
+
+def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
+    """Explores `lanes` rows in step, for as long as the slowest of them takes. A lane without a
+    replica repeats the first one's work. All batches of a run have the same width, full or not:
+    last bits depend on it."""
+
+    def explore_batch(
+        batch: Array, replicas: Replicas, statistics: Array, given: Any
+    ) -> tuple[Replicas, Array]:
+        n_replicas, reference_draw, chains, betas, tuning, draws, noise = given
+        reference: State = jax.tree.map(lambda a: a[reference_draw], draws)
+        first = batch * lanes
+        rows = first + jnp.arange(lanes, dtype=jnp.int32)
+        is_replica = rows < n_replicas
+
+        def explore(row: Array) -> tuple[State, Array]:
+            chain, state, own = jax.tree.map(lambda a: a[row], (chains, replicas, noise))
+            at_reference = betas[chain] == 0
+            # What the replica at beta = 0 would do is thrown away: let it be like its neighbour's.
+            chain = jnp.where(at_reference, chain + 1, chain)
+            new, numbers = explorer.explore(
+                evaluate, state, betas[chain], row_of(tuning, chain), own
+            )
+            drawn = reference, jnp.zeros_like(numbers)
+            kept: tuple[State, Array] = jax.tree.map(
+                lambda a, b: jnp.where(at_reference, a, b), drawn, (new, numbers)
+            )
+            return kept
+
+        new = jax.vmap(explore)(jnp.where(is_replica, rows, first))
+        places = jnp.where(is_replica, rows, len(chains))
+        put: tuple[Replicas, Array] = jax.tree.map(
+            lambda a, b: a.at[places].set(b, mode="drop"), (replicas, statistics), new
+        )
+        return put
+
+    return explore_batch

@@ -1,0 +1,21 @@
+"""Chooses how many replicas are explored in step, as one batch.
+
+On a CPU it is one. One after another, each replica takes its own number of steps, while a batch
+takes those of its slowest lane, and a batch's arithmetic is hardly faster: `docs/performance.md`
+has the measurements, in which batches won nowhere. An accelerator is the other way round: one
+replica leaves it idle.
+"""
+
+from __future__ import annotations
+
+import jax
+
+from numpygeons.settings import Lanes
+
+
+def width(lanes: Lanes, n_chains: int) -> int:
+    """The width of all batches of a run; the same on any number of threads and ranks, because last
+    bits depend on it."""
+    if lanes == "auto":
+        return 1 if jax.default_backend() == "cpu" else n_chains
+    return min(lanes, n_chains)
