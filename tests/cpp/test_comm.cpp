@@ -26,6 +26,9 @@ TEST_CASE("blocks follow one another, cover all, and differ by at most one") {
         CHECK(block.first == next);
         CHECK(block.count <= previous);
         CHECK(block.count + 1 >= largest_block(n, n_parts));
+        for (std::size_t i = 0; i < block.count; ++i) {
+          CHECK(part_of(block.first + i, n, n_parts) == part);
+        }
         next += block.count;
         previous = block.count;
       }

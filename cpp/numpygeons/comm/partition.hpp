@@ -19,6 +19,13 @@ struct Block {
   return {part * size + std::min(part, larger), size + (part < larger ? 1 : 0)};
 }
 
+/// The part that holds `index` < n: inverse of `block_of`.
+[[nodiscard]] constexpr std::size_t part_of(std::size_t index, std::size_t n,
+                                            std::size_t n_parts) noexcept {
+  const std::size_t size = n / n_parts, larger = n % n_parts, in_larger = larger * (size + 1);
+  return index < in_larger ? index / (size + 1) : larger + (index - in_larger) / size;
+}
+
 /// Size of the largest part.
 [[nodiscard]] constexpr std::size_t largest_block(std::size_t n, std::size_t n_parts) noexcept {
   return (n + n_parts - 1) / n_parts;

@@ -19,13 +19,6 @@ std::vector<T> gathered(Communicator& ranks, std::span<const T> own) {
   return all;
 }
 
-/// The rank that `replica` belongs to.
-std::size_t rank_of(Replica replica, std::size_t n_replicas, std::size_t n_ranks) {
-  const std::size_t size = n_replicas / n_ranks, larger = n_replicas % n_ranks;
-  const std::size_t r = replica.value, in_larger = larger * (size + 1);
-  return r < in_larger ? r / (size + 1) : larger + (r - in_larger) / size;
-}
-
 }  // namespace
 
 Visits::Visits(const VisitSettings& settings, Block own) : settings_(settings), own_(own) {}
@@ -120,7 +113,8 @@ Draws Visits::take_draws(Communicator& ranks, std::span<const Replica> at_target
 
   const std::size_t n_ranks = ranks.size(), row = settings_.dimension * real_bytes_;
   std::vector<std::size_t> counts(n_ranks);
-  for (const Replica replica : at_target) ++counts[rank_of(replica, settings_.n_chains, n_ranks)];
+  for (const Replica replica : at_target)
+    ++counts[part_of(replica.value, settings_.n_chains, n_ranks)];
   const std::size_t width = *std::ranges::max_element(counts);
   taken.x.resize(width * row);
   taken.log_reference.resize(width);
@@ -130,7 +124,7 @@ Draws Visits::take_draws(Communicator& ranks, std::span<const Replica> at_target
   taken = {};
   std::vector<std::size_t> next(n_ranks);
   for (const Replica replica : at_target) {
-    const std::size_t rank = rank_of(replica, settings_.n_chains, n_ranks);
+    const std::size_t rank = part_of(replica.value, settings_.n_chains, n_ranks);
     const std::size_t place = rank * width + next[rank]++;
     const auto x = std::span(all_x).subspan(place * row, row);
     taken.x.insert(taken.x.end(), x.begin(), x.end());
@@ -152,7 +146,7 @@ std::vector<double> Visits::snapshots(Communicator& ranks,
     const std::vector<double> all = gathered<double>(ranks, own);
     const std::uint32_t* const at_chain = replicas.data() + (stride_ * (k + 1) - 1) * n;
     for (std::size_t c = 0; c < n; ++c) {
-      const std::size_t rank = rank_of(Replica{at_chain[c]}, n, ranks.size());
+      const std::size_t rank = part_of(at_chain[c], n, ranks.size());
       const std::size_t place = at_chain[c] - block_of(n, ranks.size(), rank).first;
       std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(rank * width + place * d), d,
                   result.begin() + static_cast<std::ptrdiff_t>((k * n + c) * d));
