@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -95,6 +96,36 @@ def test_an_error_of_a_callback_on_one_thread_is_raised():
             n_threads=2,
             driver="stepwise",
         )
+
+
+@pytest.mark.parametrize("driver", ["fused", "stepwise"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_error_of_either_thread_ends_the_round_of_both_which_can_be_done_again(driver, which):
+    settings = {"n_chains": 4, "n_threads": 2, "driver": driver, "show_report": False}
+    pt = pigeons(normal, **settings, n_rounds=4)
+    program = pt._rounds.driver.program
+    coordinator = pt._rounds._coordinator
+    calls = []
+
+    def call(*operands):
+        if driver == "fused":
+            mine = operands[0].tolist() == coordinator.address(which).tolist()
+        else:
+            chain = np.asarray(operands[2])[0]  # of the worker's first replica
+            mine = chain == coordinator.chains[coordinator.replicas_of(which)[0]]
+        calls.append(mine)
+        if mine and calls.count(True) == 2:
+            raise ZeroDivisionError("not this one")
+        return program.call(*operands)
+
+    pt._rounds.driver.program = replace(program, call=call)
+    with pytest.raises(ZeroDivisionError, match="not this one"):
+        pigeons(pt, **settings, n_rounds=11)
+    assert calls.count(True) == 2
+    assert calls.count(False) > 0
+    pt._rounds.driver.program = program
+    pigeons(pt, **settings, n_rounds=11)
+    assert digest(pt) == digest(pigeons(normal, **settings, n_rounds=11))
 
 
 BESIDE = """
