@@ -7,7 +7,7 @@ import pytest
 import numpygeons
 from numpygeons import HMC, AutoMALA, Compose, NumPyroKernel, SliceSampler, pigeons
 from run_digest import digest
-from small_models import coin, eight_schools, normal
+from small_models import coin, eight_schools, half_excluded, normal
 
 SETTINGS = {"n_rounds": 5, "show_report": False}
 EXPLORERS = [
@@ -50,6 +50,16 @@ def test_batches_explore_as_single_replicas_do(x64, explorer, n_chains, lanes):
     np.testing.assert_array_equal(
         batches._rounds.state.data.replicas, one._rounds.state.data.replicas
     )
+    np.testing.assert_allclose(batches.rounds[-1].n_gradients, one.rounds[-1].n_gradients)
+
+
+@pytest.mark.parametrize("explorer", [HMC(), SliceSampler()], ids=repr)
+def test_an_exact_draw_without_a_density_at_the_target_is_no_trouble_to_a_batch(x64, explorer):
+    settings = {**SETTINGS, "n_chains": 3, "explorer": explorer}
+    one = pigeons(half_excluded, **settings, lanes=1)
+    batches = pigeons(half_excluded, **settings, lanes=3)
+    assert np.isneginf(one._rounds.state.data.v).any()
+    np.testing.assert_allclose(batches.samples["x"], one.samples["x"], rtol=1e-6)
     np.testing.assert_allclose(batches.rounds[-1].n_gradients, one.rounds[-1].n_gradients)
 
 

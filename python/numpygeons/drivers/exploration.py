@@ -103,9 +103,16 @@ def _one(explorer: Explorer, evaluate: Evaluate) -> ExploreSome:
 
 
 def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
-    """Explores `lanes` rows in step, for as long as the slowest of them takes. A lane without a
-    replica repeats the first one's work. All batches of a run have the same width, full or not:
-    last bits depend on it."""
+    """Explores `lanes` rows in step, for as long as the slowest of them takes.
+
+    A lane that has no replica repeats the first one's work, and the replica at beta = 0, which
+    takes the exact draw, that of the replica nearest to the target: so the batch waits for nobody
+    more, and no explorer meets a state that it cannot explore. All batches of a run have the same
+    width, full or not, because last bits depend on it.
+    """
+    # Under vmap a branch gets a copy per lane of whatever it reads from outside: not of the model's
+    # data, which stay inside this call.
+    evaluate = jax.jit(evaluate)
 
     def explore_batch(
         batch: Array, replicas: Replicas, statistics: Array, given: Any
@@ -115,12 +122,13 @@ def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
         first = batch * lanes
         rows = first + jnp.arange(lanes, dtype=jnp.int32)
         is_replica = rows < n_replicas
+        all_rows = jnp.arange(len(chains), dtype=jnp.int32)
+        last = jnp.argmax(jnp.where(all_rows < n_replicas, chains, -1)).astype(jnp.int32)
 
         def explore(row: Array) -> tuple[State, Array]:
+            at_reference = betas[chains[row]] == 0
+            row = jnp.where(at_reference, last, row)
             chain, state, own = jax.tree.map(lambda a: a[row], (chains, replicas, noise))
-            at_reference = betas[chain] == 0
-            # What the replica at beta = 0 would do is thrown away: let it be like its neighbour's.
-            chain = jnp.where(at_reference, chain + 1, chain)
             new, numbers = explorer.explore(
                 evaluate, state, betas[chain], row_of(tuning, chain), own
             )
