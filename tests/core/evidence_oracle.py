@@ -70,9 +70,9 @@ def mbar(v, betas, f, a, n_steps):
     return f, influence(v, betas, f, a, len(betas) - 1)
 
 
-def influence(v, betas, f, a, chain):
+def influence(v, betas, f, a, chain, hessian_at=None):
     """Influence on log Z at `chain` by scan and chain, centred over scans."""
-    h, _ = hessian_and_sums(v, betas, f, a)
+    h, _ = hessian_and_sums(v, betas, f if hessian_at is None else hessian_at, a)
     unit = np.eye(len(betas))[chain, 1:]
     psi = (a[:, None] * memberships(v, betas, f, a))[:, :, 1:] @ np.linalg.solve(h[1:, 1:], unit)
     return psi - psi.mean(0)
@@ -123,7 +123,9 @@ def fit(v, betas, iid=True):
     """(f, a) as a round settles on them."""
     c, _ = bennett(v, betas)
     ones = np.ones(len(betas))
-    f, psi = mbar(v, betas, np.concatenate([[0], -np.cumsum(c)]), ones, 1)
+    start = np.concatenate([[0], -np.cumsum(c)])
+    f, _ = mbar(v, betas, start, ones, 1)
+    psi = influence(v, betas, f, ones, len(betas) - 1, hessian_at=start)
     a = ones.copy()
     if iid:
         variance, _, plain = long_run_variance(psi.sum(1))

@@ -26,7 +26,7 @@ def test_curve_at_knots_equals_the_free_energies():
     log_z, variance, dof = evidence.log_z_curve(v, replicas, betas, got, betas)
     np.testing.assert_allclose(log_z, got.log_z_by_chain, atol=1e-10)
     assert (log_z[0], variance[0]) == (0, 0)
-    assert variance[-1] == pytest.approx(got.variance, rel=1e-9)
+    assert variance[-1] == pytest.approx(got.variance, rel=1e-5)  # a Hessian of a step before
     assert dof[-1] == pytest.approx(got.dof, rel=1e-9)
 
 

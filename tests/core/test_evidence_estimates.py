@@ -64,11 +64,11 @@ def test_a_round_agrees_with_the_oracle(n, n_chains, iid):
     got = evidence.round_evidence(v, replicas, betas, reference_is_iid=iid)
     expected = oracle.round_evidence(v, replicas, betas, iid=iid)
     assert got.method == "mbar"
+    # The Hessian of the error is that of the last step, which moves nothing by more than 1e-6.
     np.testing.assert_allclose(
-        [got.log_z, got.variance, got.dof, got.effective_tours, got.sqrt_ratio],
-        expected,
-        rtol=1e-8,
+        [got.variance, got.dof, got.effective_tours, got.sqrt_ratio], expected[1:], rtol=1e-5
     )
+    assert got.log_z == pytest.approx(expected[0], rel=1e-10)
     f, a = oracle.fit(v, betas, iid=iid)
     np.testing.assert_allclose(got.log_z_by_chain, -f, atol=1e-11)
     assert got.reference_weight == pytest.approx(a[0], rel=1e-9)
@@ -250,6 +250,22 @@ def test_above_the_budget_pairs_take_over():
         [c.sum(), variance, dof, tours, ratio],
         rtol=1e-9,
     )
+
+
+def test_so_many_chains_that_mbar_would_cost_more_than_they_do_are_taken_in_pairs():
+    rng, truth = np.random.default_rng(12), 3 * (-1.6 - np.log(5) / 2)
+    found = []
+    for n_chains in (50, 51):
+        betas = np.linspace(0, 1, n_chains) ** 2
+        precision = 1 + 4 * betas
+        x = 8 * betas / precision + rng.normal(size=(200, 3, n_chains)) / np.sqrt(precision)
+        v, replicas = -2 * ((x - 2) ** 2).sum(1), shuffled_replicas(rng, 200, n_chains)
+        found.append(evidence.round_evidence(v, replicas, betas))
+    assert [one.method for one in found] == ["mbar", "bennett"]
+    few, many = (np.sqrt(one.variance) for one in found)
+    assert many < 1.3 * few
+    for one in found:
+        assert abs(one.log_z - truth) < 5.5 * np.sqrt(one.variance)
 
 
 def test_two_chains_need_only_bennett():

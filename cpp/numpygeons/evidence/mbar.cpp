@@ -23,11 +23,17 @@ std::optional<Cholesky> factor_without_first(const std::vector<double>& hessian,
   return Cholesky::factor(inner, n - 1);
 }
 
-/// Steps until stop(number of steps taken, largest move of the last one).
-template <class Stop>
+/// When Newton's steps end: after so many, or after one that moves nothing by more than so much.
+struct End {
+  std::size_t n_steps{};
+  double largest_move{};
+};
+
+/// A pass over all log ratios per step, and one more for the Hessian at the end if the number of
+/// steps ends them; after a small enough step that of the step will do.
 std::optional<MbarFit> newton(MatrixView<const double> v, std::span<const double> betas,
                               std::span<const double> start, std::span<const double> weights,
-                              Stop stop) {
+                              End end) {
   constexpr double longest_step = 5.0;
   const std::size_t n_chains = betas.size();
   std::vector<double> f(start.begin(), start.end());
@@ -36,17 +42,20 @@ std::optional<MbarFit> newton(MatrixView<const double> v, std::span<const double
     const MbarEquations now = mbar_equations(v, betas, f, weights);
     std::optional<Cholesky> factor = factor_without_first(now.hessian, n_chains);
     if (!factor) return std::nullopt;
-    if (stop(n_taken, largest_move)) {
+    if (n_taken < end.n_steps) {
+      const std::vector<double> move = factor->solve(std::span(now.score).subspan(1));
+      largest_move = 0.0;
+      for (std::size_t k = 1; k < n_chains; ++k) {
+        if (!std::isfinite(move[k - 1])) return std::nullopt;
+        f[k] -= std::clamp(move[k - 1], -longest_step, longest_step);
+        largest_move = std::max(largest_move, std::fabs(move[k - 1]));
+      }
+    }
+    if (n_taken == end.n_steps || largest_move <= end.largest_move) {
       return MbarFit{.f = std::move(f),
                      .weights = {weights.begin(), weights.end()},
-                     .factor = std::move(*factor)};
-    }
-    const std::vector<double> move = factor->solve(std::span(now.score).subspan(1));
-    largest_move = 0.0;
-    for (std::size_t k = 1; k < n_chains; ++k) {
-      if (!std::isfinite(move[k - 1])) return std::nullopt;
-      f[k] -= std::clamp(move[k - 1], -longest_step, longest_step);
-      largest_move = std::max(largest_move, std::fabs(move[k - 1]));
+                     .factor = std::move(*factor),
+                     .last_move = largest_move};
     }
   }
 }
@@ -101,20 +110,20 @@ MbarEquations mbar_equations(MatrixView<const double> v, std::span<const double>
 std::optional<MbarFit> mbar(MatrixView<const double> v, std::span<const double> betas,
                             std::span<const double> start, std::span<const double> weights,
                             std::size_t n_steps) {
-  return newton(v, betas, start, weights,
-                [&](std::size_t n_taken, double) { return n_taken == n_steps; });
+  return newton(v, betas, start, weights, {.n_steps = n_steps, .largest_move = -1.0});
+}
+
+std::optional<MbarFit> mbar_step(MatrixView<const double> v, std::span<const double> betas,
+                                 std::span<const double> start, std::span<const double> weights) {
+  constexpr double any = std::numeric_limits<double>::infinity();
+  return newton(v, betas, start, weights, {.n_steps = 1, .largest_move = any});
 }
 
 std::optional<MbarFit> mbar_root(MatrixView<const double> v, std::span<const double> betas,
                                  std::span<const double> start, std::span<const double> weights) {
-  constexpr double tolerance = 1e-6;
-  constexpr std::size_t max_steps = 20;
-  double last_move = 0.0;
-  auto fit = newton(v, betas, start, weights, [&](std::size_t n_taken, double move) {
-    last_move = move;
-    return move <= tolerance || n_taken == max_steps;
-  });
-  if (last_move > tolerance) return std::nullopt;
+  constexpr End end{.n_steps = 20, .largest_move = 1e-6};
+  auto fit = newton(v, betas, start, weights, end);
+  if (fit && fit->last_move > end.largest_move) return std::nullopt;
   return fit;
 }
 

@@ -17,12 +17,14 @@ struct MbarEquations {
   std::vector<double> hessian;
 };
 
-/// A solution: minus log Z by chain (f[0] = 0), the weights it was found with, and the factor of
-/// the Hessian at it without the first row and column.
+/// A solution: minus log Z by chain (f[0] = 0), the weights it was found with, the factor of the
+/// Hessian at it, or a step before it, without the first row and column, and the largest move of an
+/// entry in the last step.
 struct MbarFit {
   std::vector<double> f;
   std::vector<double> weights;
   Cholesky factor;
+  double last_move{};
 
   /// Column of the inverse Hessian that belongs to `chain`, by chain, 0 for chain 0.
   [[nodiscard]] std::vector<double> direction(std::size_t chain) const;
@@ -45,8 +47,15 @@ struct MbarFit {
                                           std::span<const double> start,
                                           std::span<const double> weights, std::size_t n_steps);
 
+/// One of those steps, with the Hessian where it began: half the work of `mbar` with one.
+[[nodiscard]] std::optional<MbarFit> mbar_step(MatrixView<const double> v,
+                                               std::span<const double> betas,
+                                               std::span<const double> start,
+                                               std::span<const double> weights);
+
 /// Newton steps until none of the entries moves by more than 1e-6, of which the square is left; two
-/// or three from a good start. Nothing, too, when 20 steps do not do.
+/// or three from a good start. The Hessian is that of the last step. Nothing, too, when 20 steps do
+/// not do.
 [[nodiscard]] std::optional<MbarFit> mbar_root(MatrixView<const double> v,
                                                std::span<const double> betas,
                                                std::span<const double> start,

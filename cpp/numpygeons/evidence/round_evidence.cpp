@@ -52,7 +52,7 @@ bool refine(const Round& round, bool reference_is_iid, RoundEvidence& result) {
   std::vector<double> weights(round.betas.size(), 1.0);
   std::vector<double> f;
   for (const double log_z : result.log_z_by_chain) f.push_back(-log_z);
-  std::optional<MbarFit> fit = mbar(round.v, round.betas, f, weights, 1);
+  std::optional<MbarFit> fit = mbar_step(round.v, round.betas, f, weights);
   if (!fit) return false;
   if (reference_is_iid) {
     // Independent draws say more than correlated ones; the fit with equal weights tells how much.
@@ -119,7 +119,8 @@ RoundEvidence round_evidence(MatrixView<const double> v, MatrixView<const std::u
   } else {
     const auto n_chains = static_cast<double>(v.n_columns);
     const double cost = static_cast<double>(v.n_rows) * n_chains * n_chains;
-    if (cost > exponential_budget || !refine(round, reference_is_iid, result)) {
+    const bool is_too_much = cost > exponential_budget || v.n_columns > most_mbar_chains;
+    if (is_too_much || !refine(round, reference_is_iid, result)) {
       take_error(result, error_of(round, bennett_influence(v, betas, pairs, 0, betas.size() - 1)));
     }
     add_flags(result);

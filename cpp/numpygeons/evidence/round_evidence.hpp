@@ -52,6 +52,10 @@ struct RoundEvidence {
 
 /// Above this many exponentials per Newton step, n_scans n_chains^2, MBAR gives way to Bennett.
 inline constexpr double default_exponential_budget = 1e9;
+/// Above so many chains it does, too: its equations cost n_scans n_chains^3, and overtake exploring
+/// a small model, which is linear. Bennett's ratios have all that many chains can say, nearly:
+/// neighbours that are close are much alike.
+inline constexpr std::size_t most_mbar_chains = 50;
 
 /// `v[s, i]`: V of the state at chain i in scan s after exploration, before the swap, of all chains
 /// and scans; -inf allowed. `replicas[s, i]`: who sat there. `betas` increases strictly up to 1.
