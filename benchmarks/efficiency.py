@@ -11,17 +11,14 @@ Each method of each problem runs in a process of its own, one after another.
 import argparse
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
+import apart
 import efficiency_problems
 import numpy as np
 from efficiency_methods import METHODS
@@ -29,7 +26,6 @@ from efficiency_problems import TITLES, Problem
 from efficiency_runs import Run
 
 FEW_FAMILIES = 20
-MARK = "RESULT "  # before each line of results, among what packages print
 COLUMNS = (
     "problem",
     "method",
@@ -132,7 +128,7 @@ def work(problem_name: str, method: str, n_seeds: int, started: float) -> None:
         begin = started if seed == 1 else time.time()
         result = run(seed)
         figures = measured(problem, result, time.time() - begin)
-        print(MARK + json.dumps(figures), flush=True)
+        apart.give(figures)
 
 
 # ---------------------------------------------------------------------------------- the table
@@ -145,35 +141,7 @@ def run_apart(
     package = METHODS[method]
     if importlib.util.find_spec(package.module) is None:
         return [], f"not installed (pip install {package.package})"
-    command = [sys.executable, __file__, "--worker", problem, method, str(n_seeds)]
-    environment = dict(os.environ)
-    for name in ("PYTHONPATH", "NUMPYGEONS_REFERENCE"):  # may be relative to this folder
-        if name in environment:
-            parts = environment[name].split(os.pathsep)
-            environment[name] = os.pathsep.join(os.path.abspath(part) for part in parts)
-    with tempfile.TemporaryDirectory() as folder:  # some packages leave a log where they run
-        out, err = Path(folder) / "out", Path(folder) / "err"
-        with out.open("w") as stdout, err.open("w") as stderr:
-            process = subprocess.Popen(
-                [*command, str(time.time())],
-                stdout=stdout,
-                stderr=stderr,
-                env=environment,
-                cwd=folder,
-            )
-            try:
-                trouble = None
-                if process.wait(timeout):
-                    trouble = f"failed with code {process.returncode}"
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                trouble = f"not finished in {timeout:.0f} s"
-        lines = out.read_text().splitlines()
-        if trouble and trouble.startswith("failed"):
-            print(f"{problem}, {method}:\n{err.read_text()[-3000:]}", file=sys.stderr)
-    rows = [json.loads(line.removeprefix(MARK)) for line in lines if line.startswith(MARK)]
-    return rows, trouble
+    return apart.run_apart([__file__, "--worker", problem, method, str(n_seeds)], timeout)
 
 
 def row(problem: str, method: str, rows: list[dict[str, Any]], n_seeds: int) -> list[str]:

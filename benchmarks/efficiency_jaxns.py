@@ -5,8 +5,9 @@ from efficiency_problems import Problem
 from efficiency_runs import Run, Runner
 
 
-def jaxns(problem: Problem) -> Runner:
-    """jaxns: its `NestedSampler` with its defaults, on a model in its own words.
+def jaxns(problem: Problem, per_dimension: int | None = None) -> Runner:
+    """jaxns: its `NestedSampler` with its defaults, on a model in its own words; or with so many
+    live points per dimension instead of 30.
 
     It switches JAX to double precision. It takes no gradients: what is counted are evaluations of
     the likelihood. ESS is its own, Kish's of the posterior weights.
@@ -16,7 +17,15 @@ def jaxns(problem: Problem) -> Runner:
     from jaxns.core import NestedSampler
     from jaxns.model import Model
 
-    sampler = NestedSampler(model=Model(prior_model=prior_model(problem)))
+    live_points = None
+    if per_dimension is not None:
+        from numpygeons.path import NumPyroPath, as_path
+
+        path = as_path(NumPyroPath(problem.model, problem.model_args))
+        live_points = per_dimension * path.dimension
+    sampler = NestedSampler(
+        model=Model(prior_model=prior_model(problem)), root_allocation_degree=live_points
+    )
 
     def run(seed: int) -> Run:
         results = sampler.run(key=jax.random.PRNGKey(seed), args=problem.model_args)

@@ -55,10 +55,35 @@ def _normal_50(y: Any) -> Any:
     return _log_normal(y, _drawn("x", tfd.Normal, jnp.zeros(50), 2), 1)
 
 
+def _varying_slopes(group: Any, t: Any, y: Any) -> Any:
+    from overhead_models import N_GROUPS, slopes
+
+    mean = _drawn("mean", tfd.Normal, jnp.zeros(2), 2)
+    sd = _drawn("sd", tfd.HalfNormal, jnp.ones(2))
+    correlation = _drawn("correlation", tfd.Uniform, -1, 1)
+    noise = _drawn("noise", tfd.HalfNormal, 1)
+    z = _drawn("z", tfd.Normal, jnp.zeros((2, N_GROUPS)), 1)
+    intercept, slope = slopes(mean, sd, correlation, z)
+    return _log_normal(y, intercept[group] + slope[group] * t, noise)
+
+
+def _logistic_regression(x: Any, y: Any) -> Any:
+    weights = _drawn("weights", tfd.Normal, jnp.zeros(50), 1)
+    logits = jnp.asarray(x, weights.dtype) @ weights
+    return jnp.sum(tfd.Bernoulli(logits=logits).log_prob(jnp.asarray(y, weights.dtype)))
+
+
+def _conjugate_normal(y: Any) -> Any:
+    return _log_normal(y, _drawn("x", tfd.Normal, jnp.zeros(len(y)), 1), 1)
+
+
 MODELS = {
     "eight_schools": _eight_schools,
     "coin": _coin,
     "mrna": _mrna,
     "two_modes": _two_modes,
     "normal_50": _normal_50,
+    "varying_slopes": _varying_slopes,
+    "logistic_regression": _logistic_regression,
+    "conjugate_normal": _conjugate_normal,
 }

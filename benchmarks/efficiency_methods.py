@@ -17,9 +17,10 @@ from efficiency_runs import Run, Runner
 from efficiency_smc import smc
 
 
-def numpygeons(problem: Problem) -> Runner:
-    """Default settings. A gradient: `RoundRecord.n_gradients`, of prior and likelihood at one
-    state, all chains counted; the last round makes the draws, those before it tune."""
+def numpygeons(problem: Problem, n_rounds: int | None = None) -> Runner:
+    """Default settings, and the problem's number of rounds. A gradient: `RoundRecord.n_gradients`,
+    of prior and likelihood at one state, all chains counted; the last round makes the draws, those
+    before it tune."""
     import numpygeons as package
 
     target = package.NumPyroPath(problem.model, problem.model_args)
@@ -28,7 +29,7 @@ def numpygeons(problem: Problem) -> Runner:
         pt = package.pigeons(
             target,
             n_chains=problem.n_chains,
-            n_rounds=problem.n_rounds,
+            n_rounds=n_rounds or problem.n_rounds,
             seed=seed,
             show_report=False,
         )
@@ -44,7 +45,7 @@ def numpygeons(problem: Problem) -> Runner:
     return run
 
 
-def nuts(problem: Problem) -> Runner:
+def nuts(problem: Problem, n_draws: int = 1000) -> Runner:
     """NumPyro's defaults: 4 chains of 1000 draws after 1000 of warm-up, `chain_method` vectorized.
 
     A gradient: one leapfrog step, `num_steps` of each draw, those of the warm-up included in the
@@ -58,7 +59,7 @@ def nuts(problem: Problem) -> Runner:
     mcmc = MCMC(
         NUTS(problem.model),
         num_warmup=1000,
-        num_samples=1000,
+        num_samples=n_draws,
         num_chains=4,
         chain_method="vectorized",
         progress_bar=False,

@@ -5,7 +5,7 @@ from efficiency_problems import Problem
 from efficiency_runs import Run, Runner, constrained
 
 
-def smc(problem: Problem) -> Runner:
+def smc(problem: Problem, n_particles: int = 4096) -> Runner:
     """BlackJAX: adaptive tempered SMC, 4096 particles, systematic resampling.
 
     The next temperature keeps half of the effective particles, as in its examples. In up to 8
@@ -28,7 +28,6 @@ def smc(problem: Problem) -> Runner:
 
     from numpygeons.path import NumPyroPath, as_path
 
-    n_particles = 4096
     path = as_path(NumPyroPath(problem.model, problem.model_args))
     sites = constrained(path)
     walks = path.dimension <= 8

@@ -48,15 +48,22 @@ def random_walk():
     return model
 
 
+def regression_data(n_rows):
+    """Of a logistic regression on 50 columns."""
+    import numpy as np
+
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(n_rows, 50)).astype(np.float32)
+    y = (x @ rng.normal(size=50) / 7 + rng.logistic(size=n_rows) > 0).astype(np.int32)
+    return x, y
+
+
 def logistic_regression():
     import jax.numpy as jnp
-    import numpy as np
     import numpyro
     import numpyro.distributions as dist
 
-    rng = np.random.default_rng(2)
-    x = rng.normal(size=(8000, 50)).astype(np.float32)
-    y = (x @ rng.normal(size=50) / 7 + rng.logistic(size=8000) > 0).astype(np.int32)
+    x, y = regression_data(8000)
 
     def model():
         weights = numpyro.sample("weights", dist.Normal(0, 1).expand([50]).to_event(1))

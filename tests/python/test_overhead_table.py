@@ -1,0 +1,143 @@
+"""The figures and the rows of the overhead table in `benchmarks/`."""
+
+import importlib
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def module(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if name.split("_")[0] in ("apart", "efficiency", "growth", "overhead", "scaling"):
+            del sys.modules[name]
+
+
+def as_dict(columns, row):
+    return dict(zip(columns, row, strict=True))
+
+
+def test_the_overhead_factor_is_time_over_that_of_the_gradients(module):
+    assert module("overhead_timing").overhead_factor(3.0, 1000, 1e-3) == pytest.approx(3.0)
+
+
+def test_a_bare_gradient_is_computed_as_often_as_asked(module, monkeypatch):
+    """With a step that is not tiny, n gradients of a standard normal shrink x by (1 - step)^n."""
+    import jax.numpy as jnp
+
+    timing = module("overhead_timing")
+    monkeypatch.setattr(timing, "TINY", 0.01)
+    path = types.SimpleNamespace(
+        dtype=np.dtype("float32"), log_pair=lambda x: (jnp.float32(0), -0.5 * jnp.sum(x**2))
+    )
+    x = np.array([1.0, -2.0], np.float32)
+    loops = timing.bare_loops(path, x, with_value=False)
+    assert len(loops) == 2
+    for loop in loops:
+        assert np.asarray(loop(50)) == pytest.approx(x * 0.99**50, rel=1e-5)
+    valued = timing.bare_loops(path, x, with_value=True)[1](1)
+    assert np.asarray(valued) == pytest.approx(x - 0.01 * (x + 2.5), rel=1e-5)
+
+
+def test_a_row_shows_medians_of_cold_and_warm_processes(module):
+    overhead = module("overhead")
+    timing = {
+        "dimension": 1000,
+        "chains": 20,
+        "scan_us": 12.34,
+        "gradients_per_scan": 16.5,
+        "gradient_us": 0.0421,
+        "factor": 2.504,
+        "valued_us": 0.06,
+        "valued_factor": 1.25,
+    }
+
+    def process(seconds, peak):
+        return {
+            "seconds": seconds,
+            "compile_seconds": seconds / 2,
+            "import_seconds": seconds / 10,
+            "peak_mb": peak,
+        }
+
+    cold = [process(s, p) for s, p in ((2.0, 300.0), (9.0, 400.0), (4.0, 350.0))]
+    row = overhead.row("m", timing, cold, [process(1.0, 500.0), process(1.5, 500.0)])
+    assert as_dict(overhead.COLUMNS, row) == {
+        "model": "m",
+        "dim.": "1,000",
+        "chains": "20",
+        "µs per scan": "12.3",
+        "gradients per scan": "16.5",
+        "µs per bare gradient": "0.0421",
+        "**overhead factor**": "**2.50**",
+        "µs per gradient with value": "0.06",
+        "factor with value": "1.25",
+        "compile s": "2.00",
+        "import s": "0.40",
+        "process s, cold": "4.00",
+        "process s, warm": "1.25",
+        "peak MB": "350",
+    }
+
+
+def test_the_smallest_model_fills_a_row_and_missing_data_say_so(module, monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMPYGEONS_REFERENCE", str(tmp_path))
+    overhead = module("overhead")
+    assert "no data" in overhead.cells("mrna", 1, 0.01, 2)[1]
+    row = as_dict(overhead.COLUMNS, overhead.cells("eight_schools_3", 1, 0.01, 2))
+    assert (row["dim."], row["chains"]) == ("10", "3")
+    del row["model"]
+    numbers = {name: float(cell.strip("*").replace(",", "")) for name, cell in row.items()}
+    assert all(value > 0 for value in numbers.values())
+    assert numbers["gradients per scan"] >= 2  # two chains explore
+    assert numbers["process s, warm"] > numbers["import s"]
+
+
+def test_lengths_double_until_the_draws_are_worth_enough(module):
+    asked = []
+
+    def run(length):
+        asked.append(length)
+        return [{"ess": length / 2, "seconds": 1.0, "log_z_error": None}], None
+
+    peers = module("overhead_peers")
+    length, found, trouble = peers.enough(run, 250, 1000.0, 180.0)
+    assert (length, found["ess"], trouble) == (2000, 1000.0, "")
+    assert asked == [250, 500, 1000, 2000]
+
+
+@pytest.mark.parametrize(
+    ("figures", "trouble", "said"),
+    [
+        ([], "not finished in 180 s", "> 180"),
+        ([], "failed with code 1", "failed with code 1"),
+        ([{"ess": 2000.0, "seconds": 181.0, "log_z_error": 0.1}], None, "> 180"),
+    ],
+)
+def test_a_peer_that_never_gets_there_says_so(module, figures, trouble, said):
+    peers = module("overhead_peers")
+    assert peers.enough(lambda length: (figures, trouble), 250, 1000.0, 180.0) == (250, None, said)
+
+
+def test_a_peer_that_is_not_installed_says_so(module, monkeypatch):
+    absent = module("efficiency_methods").Method(
+        title="absent", prepare=None, module="no_such_module", package="no-such-package"
+    )
+    monkeypatch.setitem(module("efficiency_methods").METHODS, "nuts", absent)
+    row = module("overhead_peers").cells("varying_slopes", "nuts", 1000.0, 180.0)
+    assert row[1:] == ["absent", "not installed"]
+
+
+def test_our_own_row_reaches_the_ess_it_was_asked_for(module):
+    row = module("overhead_peers").cells("eight_schools_3", "numpygeons", 20.0, 180.0)
+    assert float(row[3]) >= 20
+    assert row[4] == "10 rounds"
+    assert float(row[5]) < 1.0
