@@ -183,10 +183,9 @@ def peers_table(models: list[str], methods: list[str], least_ess: float, timeout
     columns = overhead_peers.COLUMNS
     print(line(columns, len(columns)))
     print("|" + " --- |" * len(columns), flush=True)
-    for name in models:
-        for method in methods:
-            row = overhead_peers.cells(name, method, least_ess, timeout)
-            print(line(row, len(columns)), flush=True)
+    for name, method in overhead_peers.pairs(models, methods):
+        row = overhead_peers.cells(name, method, least_ess, timeout)
+        print(line(row, len(columns)), flush=True)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ import overhead_models
 from efficiency import min_ess, number
 from efficiency_problems import Problem
 from efficiency_runs import Runner
-from overhead_models import TITLES
+from overhead_models import CHAINS, TITLES
 
 COLUMNS = ("model", "method", "process s", "min ESS", "length", "abs. log Z error")
 MOST_DOUBLINGS = 20
@@ -88,7 +88,8 @@ def enough(
 def cells(name: str, method: str, least_ess: float, timeout: float) -> list[str]:
     """The row of a method, or why there is none."""
     package = efficiency_methods.METHODS[method]
-    peer, head = PEERS[method], [TITLES[name], package.title]
+    chains = f", {CHAINS[name]} chains" if method == "numpygeons" else ""
+    peer, head = PEERS[method], [TITLES[name], package.title + chains]
     absent = overhead_models.missing(name)
     if absent:
         return [*head, absent]
@@ -110,6 +111,19 @@ def cells(name: str, method: str, least_ess: float, timeout: float) -> list[str]
         peer.length(length),
         "-" if error is None else f"{error:.3f}",
     ]
+
+
+def pairs(models: list[str], methods: list[str]) -> list[tuple[str, str]]:
+    """Each method with each model. To ours alone, other numbers of chains make another model."""
+    seen: set[tuple[str, str]] = set()
+    found = []
+    for name in models:
+        for method in methods:
+            key = (name if method == "numpygeons" else TITLES[name], method)
+            if key not in seen:
+                found.append((name, method))
+            seen.add(key)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Times rounds of a model beside its bare gradient, in turns in one process."""
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable
@@ -63,7 +64,8 @@ def bare_loops(path: Any, x: Any, *, with_value: bool) -> list[Callable[[int], A
     compiled = [jax.jit(loop).lower(x, tiny, jnp.int32(1)).compile()]
     if fits_one_function(gradient, x):
         lowered = jax.jit(as_one_function(loop)).lower(x, tiny, jnp.int32(1))
-        compiled.append(compile_with(lowered, SINGLE_FUNCTION_OPTIONS))
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # XLA cannot, as in high dimension
+            compiled.append(compile_with(lowered, SINGLE_FUNCTION_OPTIONS))
 
     def timed(call: Callable[..., Any]) -> Callable[[int], Any]:
         return lambda n: jax.block_until_ready(call(x, tiny, jnp.int32(n)))

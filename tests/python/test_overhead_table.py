@@ -136,8 +136,56 @@ def test_a_peer_that_is_not_installed_says_so(module, monkeypatch):
     assert row[1:] == ["absent", "not installed"]
 
 
+def test_only_ours_runs_a_model_again_with_more_chains(module):
+    pairs = module("overhead_peers").pairs
+    assert pairs(["eight_schools_3", "eight_schools_10"], ["numpygeons", "nuts"]) == [
+        ("eight_schools_3", "numpygeons"),
+        ("eight_schools_3", "nuts"),
+        ("eight_schools_10", "numpygeons"),
+    ]
+
+
 def test_our_own_row_reaches_the_ess_it_was_asked_for(module):
     row = module("overhead_peers").cells("eight_schools_3", "numpygeons", 20.0, 180.0)
+    assert row[1].endswith(", 3 chains")
     assert float(row[3]) >= 20
     assert row[4] == "10 rounds"
     assert float(row[5]) < 1.0
+
+
+GROWTH = [
+    {
+        "size": size,
+        "chains": size,
+        "dimension": 10,
+        "scan_us": 2.0 * size,
+        "gradients_per_scan": 4.0 * size,
+        "valued_us": 0.1,
+        "peak_mb": 300.0,
+    }
+    for size in (3, 1000)
+]
+
+
+def test_growth_is_divided_by_chains_and_by_gradients(module):
+    growth = module("growth")
+    assert as_dict(("size", *growth.COLUMNS), growth.row(GROWTH[1])) == {
+        "size": "1,000",
+        "µs per scan": "2,000",
+        "µs per scan and chain": "2",
+        "gradients per scan and chain": "4",
+        "µs per gradient": "0.5",
+        "µs per gradient and coordinate": "0.05",
+        "µs per bare gradient with value": "0.1",
+        "peak MB": "300",
+    }
+
+
+def test_growth_is_plotted_beside_a_linear_line(module, tmp_path):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    module("growth").plot({"chains": GROWTH, "dimension": GROWTH}, tmp_path / "growth.svg")
+    assert (tmp_path / "growth.svg").read_text().startswith("<?xml")
+    drawn = {line.get_label(): list(line.get_ydata()) for line in pyplot.gcf().axes[0].get_lines()}
+    assert drawn["linear"] == pytest.approx(drawn["µs per scan"])
+    assert drawn["µs per gradient"] == [0.5, 0.5]
+    pyplot.close("all")
