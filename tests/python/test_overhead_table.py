@@ -10,6 +10,10 @@ import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
+TIMES = ("dimension", "chains", "barrier", "scan_us", "gradients_per_scan")
+TIMES += ("gradient_us", "factor", "valued_us", "valued_factor")
+PROCESS = ("seconds", "compile_seconds", "import_seconds", "peak_mb")
+
 
 @pytest.fixture
 def module(monkeypatch):
@@ -52,6 +56,7 @@ def test_a_row_shows_medians_of_cold_and_warm_processes(module):
     timing = {
         "dimension": 1000,
         "chains": 20,
+        "barrier": 8.96,
         "scan_us": 12.34,
         "gradients_per_scan": 16.5,
         "gradient_us": 0.0421,
@@ -74,6 +79,7 @@ def test_a_row_shows_medians_of_cold_and_warm_processes(module):
         "model": "m",
         "dim.": "1,000",
         "chains": "20",
+        "Λ": "9.0",
         "µs per scan": "12.3",
         "gradients per scan": "16.5",
         "µs per bare gradient": "0.0421",
@@ -99,6 +105,25 @@ def test_the_smallest_model_fills_a_row_and_missing_data_say_so(module, monkeypa
     assert all(value > 0 for value in numbers.values())
     assert numbers["gradients per scan"] >= 2  # two chains explore
     assert numbers["process s, warm"] > numbers["import s"]
+
+
+def test_cold_processes_have_no_cache_and_warm_ones_a_full_one(module, monkeypatch):
+    """Each process here takes as many seconds as were run before it."""
+    overhead = module("overhead")
+    caches = []
+
+    def run_apart(arguments, settings=None):
+        if arguments[1] == "--rounds-of":
+            return [dict.fromkeys(TIMES, 1)], None
+        caches.append(settings["NUMPYGEONS_CACHE"])
+        return [dict.fromkeys(PROCESS, float(len(caches)))], None
+
+    monkeypatch.setattr(module("apart"), "run_apart", run_apart)
+    row = as_dict(overhead.COLUMNS, overhead.cells("varying_slopes", 2, 0.01, 2))
+    filled, *rest = caches
+    assert filled != "off"
+    assert rest == ["off", filled, "off", filled]
+    assert (row["process s, cold"], row["process s, warm"]) == ("3.00", "4.00")
 
 
 def test_lengths_double_until_the_draws_are_worth_enough(module):
