@@ -297,6 +297,13 @@ void bind_coordinator(py::module_& module) {
             self.set_chains(as_span(chains));
           },
           "Chain of each replica, shape (n_chains,).")
+      .def_property_readonly(
+          "betas",
+          [](const Coordinator& self) {
+            const std::vector<double> betas(self.betas().begin(), self.betas().end());
+            return copied(betas, {size(betas.size())});
+          },
+          "Of the round, shape (n_chains,).")
       .def(
           "address",
           [](const Coordinator& self, std::uint32_t worker) {
@@ -322,6 +329,9 @@ void bind_engine(py::module_& module) {
     } catch (const NumericalError& numerical) {
       const auto type = py::module_::import("numpygeons.errors").attr("NumericalError");
       py::set_error(type, numerical.what());
+    } catch (const ReproducibilityError& different) {
+      const auto type = py::module_::import("numpygeons.errors").attr("ReproducibilityError");
+      py::set_error(type, different.what());
     }
   });
   bind_adaptation(engine);
@@ -329,6 +339,7 @@ void bind_engine(py::module_& module) {
   bind_round_data(engine);
   bind_proposals(engine);
   bind_coordinator(engine);
+  bind_block(engine);
   engine.def("xla_scan_handler_f32", &xla_scan_handler_f32);
   engine.def("xla_scan_handler_f64", &xla_scan_handler_f64);
 }

@@ -98,6 +98,9 @@ void bind_swaps(py::module_& tempering) {
   tempering.def("linear_swap_acceptance", py::vectorize(&linear_swap_acceptance),
                 py::arg("beta_lower"), py::arg("beta_upper"), py::arg("v_lower"),
                 py::arg("v_upper"), "The same, on a linear path.");
+  tempering.def("linear_swap_log_ratio", py::vectorize(&linear_swap_log_ratio),
+                py::arg("beta_lower"), py::arg("beta_upper"), py::arg("v_lower"),
+                py::arg("v_upper"), "Its logarithm, where that is below 0.");
   tempering.def("accepts_swap", py::vectorize(&accepts_swap), py::arg("uniform"),
                 py::arg("acceptance"), "Whether a pair swaps.");
 

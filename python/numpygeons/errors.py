@@ -45,7 +45,7 @@ class CheckpointError(RuntimeError):
 
 
 class ReproducibilityError(RuntimeError):
-    """A round that was run again did not end with the same bits.
+    """What was computed again did not end with the same bits: a round, or a device's swaps.
 
     The message names round, scan, chain, replica and both values, and what could cause it.
     """

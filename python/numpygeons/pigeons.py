@@ -32,6 +32,7 @@ from numpygeons.settings import (
     as_integer,
     as_lanes,
     as_recorders,
+    check_workers,
 )
 from numpygeons.team import Team
 
@@ -133,9 +134,12 @@ def pigeons(
         along.
     show_report : bool
         Print one row per round as it finishes.
-    driver : {"fused", "stepwise"}
+    driver : {"fused", "stepwise", "device"}
         "fused" runs each round as one compiled program; "stepwise" calls the compiled exploration
-        once per scan, for debugging. The draws are the same.
+        once per scan, for debugging. The draws are the same. "device" is for an accelerator that
+        computes in double precision, with one process and one thread: many scans in one call, all
+        replicas explored together, swaps decided there and checked here. Its draws agree to
+        rounding, which a long run magnifies.
     lanes : int > 0 or "auto"
         Replicas that are explored in step, as one batch: "auto" is one on a CPU, all on an
         accelerator. The width shows in the last bits of the draws; threads and ranks do not.
@@ -159,7 +163,8 @@ def pigeons(
     CheckpointError
         Where the folder cannot be written to: before anything is compiled, or when a disk is full.
     ReproducibilityError
-        With `checked_round`: the same round has other bits when it is run again.
+        With `checked_round`: the same round has other bits when it is run again. With
+        driver="device": the device decided a swap otherwise than the coordinator.
     RunError
         With `on`: the run failed, or could not be submitted.
 
@@ -181,6 +186,8 @@ def pigeons(
         driver=driver,
         lanes=as_lanes(lanes),
     )
+    n_processes = team.ranks.size if on is None else on.n_processes
+    check_workers(driver, n_processes, team.n_threads)
     with team.one_voice():
         if isinstance(target, PT):
             _refuse_changes(target, settings, explorer)

@@ -11,6 +11,7 @@ import numpy as np
 
 from numpygeons.drivers.base import Shapes
 from numpygeons.drivers.compilation import Lowered, Program, compile_together, fits_one_function
+from numpygeons.drivers.device import DeviceDriver, make_explore_batch
 from numpygeons.drivers.exploration import at_least_two, make_explore
 from numpygeons.drivers.fused import FusedDriver
 from numpygeons.drivers.lanes import width
@@ -22,9 +23,10 @@ from numpygeons.potential import Evaluate, State
 from numpygeons.reference_draws import batch_size, lower_reference
 from numpygeons.settings import Settings
 
-DRIVERS: dict[str, type[FusedDriver] | type[StepwiseDriver]] = {
+DRIVERS: dict[str, type[FusedDriver] | type[StepwiseDriver] | type[DeviceDriver]] = {
     "fused": FusedDriver,
     "stepwise": StepwiseDriver,
+    "device": DeviceDriver,
 }
 
 
@@ -46,7 +48,10 @@ def compile_programs(
 
     def lower_round() -> Lowered:
         shapes = _shapes(path, evaluate, explorer, settings.n_chains, n_rows)
-        explore = make_explore(checked(explorer), evaluate, lanes)
+        if settings.driver == "device":
+            explore = make_explore_batch(checked(explorer), evaluate)
+        else:
+            explore = make_explore(checked(explorer), evaluate, lanes)
         if is_trusted(explorer):  # nothing but the model can call a library
             x = jax.ShapeDtypeStruct((path.dimension,), path.dtype)
             batch = jax.ShapeDtypeStruct((lanes, path.dimension), path.dtype)
@@ -104,6 +109,7 @@ def _shapes(
     tuning = explorer.start(anything)
     check_tuning(explorer, "start", tuning, n_chains)
     return Shapes(
+        n_chains=n_chains,
         draws=many(batch_size(path.dimension)),
         replicas=many(n_rows),
         betas=table(anything.betas),

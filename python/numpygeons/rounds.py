@@ -35,7 +35,7 @@ from numpygeons.potential import make_evaluate
 from numpygeons.programs import DRIVERS, compile_programs
 from numpygeons.records import RoundRecord
 from numpygeons.reference_draws import Batch, ReferenceDraws
-from numpygeons.settings import Settings
+from numpygeons.settings import Settings, check_workers
 from numpygeons.starting_points import robust_location_and_scale, starting_points
 from numpygeons.team import Interrupts, Team
 from numpygeons.traces import Traces
@@ -123,6 +123,7 @@ class Rounds:
     def _prepare(self) -> None:
         path, explorer, settings = self.path, self.explorer, self.settings
         n = settings.n_chains
+        check_workers(settings.driver, self.team.ranks.size, self.team.n_threads)
         evaluate = make_evaluate(path, with_gradients=explorer.needs_gradients)
         noise = explorer.noise(path.dimension)
         self._coordinator = _core.engine.Coordinator(

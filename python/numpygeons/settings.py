@@ -17,7 +17,7 @@ RECORDERS = (
     "online",
     "disk",
 )
-DRIVERS = ("fused", "stepwise")
+DRIVERS = ("fused", "stepwise", "device")
 Lanes = int | Literal["auto"]
 MOST_ROUNDS = 30  # 2**30 scans
 MOST_CHAINS = 2**16
@@ -54,6 +54,22 @@ class Settings:
             raise ValueError(f"seed must lie in [0, 2**64): got {self.seed}")
         if self.driver not in DRIVERS:
             raise ValueError(f"driver must be one of {DRIVERS}: got {self.driver!r}")
+
+
+def check_workers(driver: str, n_processes: int, n_threads: int) -> None:
+    """Raises where the driver cannot work with so many.
+
+    Raises
+    ------
+    ValueError
+        For the device's driver with more than one process or thread.
+    """
+    if driver == "device" and (n_processes > 1 or n_threads > 1):
+        raise ValueError(
+            'driver="device" runs all replicas as one batch, for one process with one thread: got '
+            f"{n_processes} process{'es' * (n_processes > 1)} and n_threads = {n_threads}; use "
+            'driver="stepwise", or "fused" on CPUs, to split the replicas'
+        )
 
 
 def as_integer(name: str, value: Any) -> int:

@@ -11,6 +11,11 @@ struct NumericalError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// What was computed twice came out differently. The message names round, scan and replica.
+struct ReproducibilityError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 /// Another rank is gone, or MPI reports an error. The message names rank, process and host.
 struct CommunicationError : std::runtime_error {
   using std::runtime_error::runtime_error;

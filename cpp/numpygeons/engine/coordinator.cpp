@@ -43,8 +43,8 @@ Coordinator::Coordinator(const CoordinatorSettings& settings, std::shared_ptr<Co
                .keeps_draws = settings.records_draws,
                .keeps_moments = settings.records_moments},
               own_),
-      acceptances_(settings.n_chains - 1),
-      uniforms_(settings.n_chains - 1),
+      log_ratios_(settings.n_chains - 1),
+      log_uniforms_(settings.n_chains - 1),
       explored_chains_(settings.n_chains),
       worker_error_(n_workers) {
   if (settings.dimension == 0) throw std::invalid_argument("dimension must be at least 1: got 0");
@@ -182,10 +182,10 @@ void Coordinator::swap() {
   std::ranges::copy(index_process_.chains(), explored_chains_.begin());
   for (std::uint32_t c = 0; c + 1 < n; ++c) {
     if (deo_partner(Chain{c}, scan, n) != Chain{c + 1}) continue;
-    acceptances_[c] = linear_swap_acceptance(betas_[c], betas_[c + 1], v[c], v[c + 1]);
-    uniforms_[c] = swap_uniform(settings_.seed, data_->round, scan, Chain{c});
+    log_ratios_[c] = linear_swap_log_ratio(betas_[c], betas_[c + 1], v[c], v[c + 1]);
+    log_uniforms_[c] = log_swap_uniform(scan, Chain{c});
   }
-  (void)index_process_.apply_swaps(scan, acceptances_, uniforms_);
+  (void)index_process_.apply_swaps(scan, log_ratios_, log_uniforms_);
 }
 
 /// Meets the other workers; the last one to come does what is done once per rank.
@@ -209,6 +209,17 @@ void Coordinator::meet() noexcept {
 template <class Real>
 bool Coordinator::scan(std::size_t worker, const Explored<Real>& explored,
                        const NextScan<Real>& next) noexcept {
+  return take(worker, explored, [&] { prepare(worker, next); });
+}
+
+template <class Real>
+bool Coordinator::take(std::size_t worker, const Explored<Real>& explored) noexcept {
+  return take(worker, explored, [] {});
+}
+
+template <class Real, class Then>
+bool Coordinator::take(std::size_t worker, const Explored<Real>& explored,
+                       const Then& then) noexcept {
   hand_in(worker, explored);
   meet();
   if (failed_) return false;
@@ -220,7 +231,7 @@ bool Coordinator::scan(std::size_t worker, const Explored<Real>& explored,
       visits_.add<Real>(scan_ - 1, replica, explored_chains_[replica.value],
                         explored.x.subspan(row * d, d), row_of(replica)[0]);
     }
-    prepare(worker, next);
+    then();
     return goes_on_;
   } catch (...) {  // out of memory: the others hear of it in their next scan
     worker_error_[worker] = std::current_exception();
@@ -295,6 +306,8 @@ void Coordinator::leave_no_way_on(const char* what, Replica replica, Chain chain
                        ", scan " + std::to_string(scan_ + 1));
 }
 
+template bool Coordinator::take(std::size_t, const Explored<float>&) noexcept;
+template bool Coordinator::take(std::size_t, const Explored<double>&) noexcept;
 template bool Coordinator::scan(std::size_t, const Explored<float>&,
                                 const NextScan<float>&) noexcept;
 template bool Coordinator::scan(std::size_t, const Explored<double>&,

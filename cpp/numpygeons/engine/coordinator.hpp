@@ -47,18 +47,50 @@ struct Explored {
   std::span<const Real> statistics;     ///< (n_rows, n_statistics)
 };
 
+/// The randomness of explorers, row by row.
+template <class Real>
+struct ScanNoise {
+  std::span<Real> normals;        ///< (n_rows, n_normals)
+  std::span<Real> uniforms;       ///< (n_rows, n_uniforms)
+  std::span<std::uint32_t> keys;  ///< (n_rows, 2), raw JAX keys; empty unless asked for
+  /// Draws of the chain's mixtures (proposals.hpp): those of each table in turn.
+  std::span<Real> proposals;                    ///< (n_rows, n_proposals, dimension)
+  std::span<Real> proposal_logs;                ///< (n_rows, n_proposals, 2)
+  std::span<std::int32_t> proposal_components;  ///< (n_rows, n_proposals)
+};
+
 /// What one worker's explorers of the next scan need; rows are its own replicas.
 template <class Real>
 struct NextScan {
   std::span<std::int32_t> reference_draw;  ///< (1,): which of the block's reference draws is due
   std::span<std::int32_t> chains;          ///< (n_rows,)
-  std::span<Real> normals;                 ///< (n_rows, n_normals)
-  std::span<Real> uniforms;                ///< (n_rows, n_uniforms)
-  std::span<std::uint32_t> keys;           ///< (n_rows, 2), raw JAX keys; empty unless asked for
-  /// Draws of the chain's mixtures (proposals.hpp): those of each table in turn.
-  std::span<Real> proposals;                    ///< (n_rows, n_proposals, dimension)
-  std::span<Real> proposal_logs;                ///< (n_rows, n_proposals, 2)
-  std::span<std::int32_t> proposal_components;  ///< (n_rows, n_proposals)
+  std::span<Real> normals, uniforms;       ///< these and the rest as ScanNoise
+  std::span<std::uint32_t> keys;
+  std::span<Real> proposals, proposal_logs;
+  std::span<std::int32_t> proposal_components;
+
+  [[nodiscard]] ScanNoise<Real> noise() const noexcept {
+    return {normals, uniforms, keys, proposals, proposal_logs, proposal_components};
+  }
+};
+
+/// The randomness of consecutive scans, which does not depend on what they find.
+template <class Real>
+struct BlockNoise {
+  /// (n_scans, n_chains) rows: by replica, except for the proposals, which are by chain.
+  ScanNoise<Real> noise;
+  /// (n_scans, n_chains): log of the uniform of the pair (c, c + 1); 0 where no pair may swap.
+  std::span<double> log_swap_uniforms;
+};
+
+/// What a device found in consecutive scans; all rows by replica.
+template <class Real>
+struct ExploredBlock {
+  std::span<const Real> x;               ///< (n_scans, n_chains, dimension), unconstrained
+  std::span<const Real> log_reference;   ///< (n_scans, n_chains), log gamma_0
+  std::span<const Real> v;               ///< (n_scans, n_chains), V
+  std::span<const Real> statistics;      ///< (n_scans, n_chains, n_statistics)
+  std::span<const std::int32_t> chains;  ///< (n_scans, n_chains), after each scan's swaps
 };
 
 /// Owns the index process and the recorders of a run.
@@ -114,6 +146,19 @@ class Coordinator {
   [[nodiscard]] bool scan(std::size_t worker, const Explored<Real>& explored,
                           const NextScan<Real>& next) noexcept;
 
+  /// Fills in the randomness of `n_scans` scans from the 0-based scan `first` of the round on, the
+  /// same as `prepare` and the swaps of those scans use. Throws std::invalid_argument when scans
+  /// lie beyond the round or a length does not fit, std::logic_error when this rank or worker is
+  /// not the only one.
+  template <class Real>
+  void draw_block(std::size_t first, std::size_t n_scans, const BlockNoise<Real>& block) const;
+
+  /// Takes `n_scans` scans that were explored and swapped elsewhere through the same steps as
+  /// `scan`. False when they should stop, as there; also where the swaps lead to other chains than
+  /// `explored.chains`, which is a ReproducibilityError (see `rethrow`). Throws as `draw_block`.
+  template <class Real>
+  [[nodiscard]] bool replay(std::size_t n_scans, const ExploredBlock<Real>& explored);
+
   /// In place of `scan`: this worker's exploration failed. All workers of all ranks stop. Does
   /// nothing after the block's last scan.
   void fail(std::size_t worker) noexcept;
@@ -156,6 +201,9 @@ class Coordinator {
   [[nodiscard]] std::vector<std::uint32_t> chains() const;
   void set_chains(std::span<const std::uint32_t> chains);
 
+  /// Of the round, shape (n_chains,).
+  [[nodiscard]] std::span<const double> betas() const noexcept { return betas_; }
+
   [[nodiscard]] const CoordinatorSettings& settings() const noexcept { return settings_; }
 
  private:
@@ -166,12 +214,28 @@ class Coordinator {
 
   template <class Real>
   void hand_in(std::size_t worker, const Explored<Real>& explored) noexcept;
+  /// Records and swaps one scan with all other workers, then calls `then`.
+  template <class Real, class Then>
+  [[nodiscard]] bool take(std::size_t worker, const Explored<Real>& explored,
+                          const Then& then) noexcept;
+  template <class Real>
+  [[nodiscard]] bool take(std::size_t worker, const Explored<Real>& explored) noexcept;
   void meet() noexcept;
   void exchange();
   void record();
   void swap();
+  /// The randomness of a replica, the proposals of a chain and the uniform of a pair in scan number
+  /// `scan` (from 1): `place` is the row of the arrays that they go to.
   template <class Real>
-  void propose(std::size_t row, Chain chain, const NextScan<Real>& next) const;
+  void draw_noise(std::uint64_t scan, Replica replica, std::size_t place,
+                  const ScanNoise<Real>& noise) const;
+  template <class Real>
+  void propose(std::uint64_t scan, Chain chain, std::size_t place,
+               const ScanNoise<Real>& noise) const;
+  [[nodiscard]] double log_swap_uniform(std::uint64_t scan, Chain lower) const;
+  void require_alone(const char* what) const;
+  /// Fails where the swaps of the scan just taken led to other chains, by replica, than these.
+  void check_chains(std::span<const std::int32_t> chains);
   [[noreturn]] void leave_no_way_on(const char* what, Replica replica, Chain chain) const;
 
   CoordinatorSettings settings_;
@@ -189,8 +253,8 @@ class Coordinator {
   Visits visits_;
   std::vector<Proposals> proposals_;
   std::shared_ptr<RoundData> data_;
-  std::vector<double> acceptances_, uniforms_;  // by the lower chain of a pair
-  std::vector<Chain> explored_chains_;          // by replica, in the scan just recorded
+  std::vector<double> log_ratios_, log_uniforms_;  // by the lower chain of a pair
+  std::vector<Chain> explored_chains_;             // by replica, in the scan just recorded
   std::size_t n_scans_{}, scan_{};
   std::size_t block_end_{}, reference_shift_{};  // reference draw = scan + shift, modulo 2^64
   std::size_t n_draws_taken_{};                  // scans whose draws were given up

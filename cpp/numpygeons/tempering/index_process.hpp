@@ -29,9 +29,10 @@ class IndexProcess {
   }
 
   /// Swaps, among the pairs of scan number `scan` (deo.hpp, from 1), those with
-  /// uniforms[c] < acceptances[c]; entry c belongs to the pair of chains (c, c + 1), shape
-  /// (n_chains - 1,); the entries of pairs that are not active in this scan are not read.
-  /// Returns the number of swaps. Throws std::invalid_argument for other shapes.
+  /// uniforms[c] < acceptances[c], or the same of their logarithms (swap_rule.hpp); entry c belongs
+  /// to the pair of chains (c, c + 1), shape (n_chains - 1,); the entries of pairs that are not
+  /// active in this scan are not read. Returns the number of swaps. Throws std::invalid_argument
+  /// for other shapes.
   std::size_t apply_swaps(std::uint64_t scan, std::span<const double> acceptances,
                           std::span<const double> uniforms);
 

@@ -20,6 +20,15 @@ _NextScan = tuple[
     npt.NDArray[Any],  # their logs
     npt.NDArray[np.int32],  # their components
 ]
+_BlockNoise = tuple[  # all of shape (scans, n_chains, ...)
+    npt.NDArray[Any],  # normals, by replica
+    npt.NDArray[Any],  # uniforms, by replica
+    npt.NDArray[np.uint32],  # keys, by replica
+    npt.NDArray[Any],  # proposals, by chain
+    npt.NDArray[Any],  # their logs
+    npt.NDArray[np.int32],  # their components
+    _Floats,  # logs of the uniforms of swaps, by the lower chain
+]
 
 class RoundData:
     """Everything recorded in one round."""
@@ -183,8 +192,34 @@ class Coordinator:
     def chains(self) -> npt.NDArray[np.uint32]: ...
     @chains.setter
     def chains(self, chains: npt.ArrayLike) -> None: ...
+    @property
+    def betas(self) -> _Floats: ...
     def address(self, worker: int) -> npt.NDArray[np.uint32]: ...
 
+def draw_block_f32(
+    coordinator: Coordinator, first: int, n_scans: int, n_rows: int
+) -> _BlockNoise: ...
+def draw_block_f64(
+    coordinator: Coordinator, first: int, n_scans: int, n_rows: int
+) -> _BlockNoise: ...
+def replay_f32(
+    coordinator: Coordinator,
+    n_scans: int,
+    x: npt.ArrayLike,
+    log_reference: npt.ArrayLike,
+    v: npt.ArrayLike,
+    statistics: npt.ArrayLike,
+    chains: npt.ArrayLike,
+) -> bool: ...
+def replay_f64(
+    coordinator: Coordinator,
+    n_scans: int,
+    x: npt.ArrayLike,
+    log_reference: npt.ArrayLike,
+    v: npt.ArrayLike,
+    statistics: npt.ArrayLike,
+    chains: npt.ArrayLike,
+) -> bool: ...
 def tuned_steps(
     steps: npt.ArrayLike, acceptance: npt.ArrayLike, target: float, n_scans: int
 ) -> _Floats: ...

@@ -36,6 +36,9 @@ def swap_acceptance(log_ratio_lower: ArrayLike, log_ratio_upper: ArrayLike) -> A
 def linear_swap_acceptance(
     beta_lower: ArrayLike, beta_upper: ArrayLike, v_lower: ArrayLike, v_upper: ArrayLike
 ) -> Any: ...
+def linear_swap_log_ratio(
+    beta_lower: ArrayLike, beta_upper: ArrayLike, v_lower: ArrayLike, v_upper: ArrayLike
+) -> Any: ...
 def accepts_swap(uniform: ArrayLike, acceptance: ArrayLike) -> Any: ...
 
 class IndexProcess:

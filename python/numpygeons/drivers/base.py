@@ -30,6 +30,7 @@ class Block:
 class Shapes:
     """Shapes and types of what a worker works on, as `jax.ShapeDtypeStruct`; enough to compile."""
 
+    n_chains: int
     draws: State  # leading axis: a batch of reference draws
     replicas: Replicas  # leading axis: the worker's rows
     betas: jax.ShapeDtypeStruct  # (n_chains,)

@@ -1,0 +1,296 @@
+"""Runs blocks of scans on one device, swaps too, and has the coordinator replay them.
+
+One program explores all replicas together, as one batch, and decides the swaps, for many scans: the
+device is called once for all of them. Their randomness is the coordinator's, as everywhere else, so
+it decides the same afterwards, from V alone, and an error says where it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from numpygeons import _core
+from numpygeons.arrays import Array
+from numpygeons.drivers.base import Block, Progress, Shapes, next_scan
+from numpygeons.drivers.compilation import Lowered, Program, lower_program
+from numpygeons.drivers.exploration import Explore, Replicas
+from numpygeons.drivers.workers import Workers
+from numpygeons.explorers.base import Explorer, Noise, Proposals
+from numpygeons.explorers.tables import row_of
+from numpygeons.potential import Evaluate, State
+
+MOST_BYTES = 64 * 2**20  # of what goes to the device, or comes from it, for one call
+MOST_SCANS = 1_024  # in one call: Ctrl-C is heard between two
+
+
+class Given(NamedTuple):
+    """The randomness of the scans of one call; leading axes: scans, then replicas or chains."""
+
+    noise: Noise  # by replica, its proposals by chain
+    log_uniforms: Array  # of the swaps, by the lower chain of a pair: bits of doubles
+
+
+class Found(NamedTuple):
+    """What the scans of one call found; leading axes: scans, replicas."""
+
+    x: Array
+    log_reference: Array
+    v: Array
+    statistics: Array
+    chains: Array  # after each scan's swaps
+
+
+def make_explore_batch(explorer: Explorer, evaluate: Evaluate) -> Explore:
+    """The function that explores all replicas once, as one batch; otherwise as `make_explore`.
+
+    The row at beta = 0, which takes the exact draw, explores as the target's does, so that the
+    batch waits for nobody, and no explorer meets a state that it cannot explore.
+    """
+    n_statistics = len(explorer.statistics)
+
+    def explore_all(
+        n_replicas: Array,
+        reference_draw: Array,
+        chains: Array,
+        replicas: Replicas,
+        betas: Array,
+        tuning: Any,
+        draws: State,
+        noise: Noise,
+    ) -> tuple[Replicas, Array]:
+        is_exact = betas[chains] == 0
+        rows = jnp.where(is_exact, jnp.argmax(chains), jnp.arange(len(chains)))
+
+        def explore_one(row: Array) -> tuple[State, Array]:
+            chain, state, own = jax.tree.map(lambda a: a[row], (chains, replicas, noise))
+            return explorer.explore(evaluate, state, betas[chain], row_of(tuning, chain), own)
+
+        def chosen(exact: Array, explored: Array) -> Array:
+            is_one = is_exact.reshape(-1, *[1] * (explored.ndim - 1))
+            return jnp.where(is_one, exact, explored)
+
+        explored: tuple[Replicas, Array] = jax.vmap(explore_one)(rows)
+        reference: State = jax.tree.map(lambda a: a[reference_draw], draws)
+        put: tuple[Replicas, Array] = jax.tree.map(
+            chosen, (reference, jnp.zeros(n_statistics, replicas.x.dtype)), explored
+        )
+        return put
+
+    return explore_all
+
+
+def as_words(doubles: Any) -> Any:
+    """The bits of doubles, shape (..., 2): JAX would round doubles in a program of single
+    precision."""
+    return np.ascontiguousarray(doubles, np.float64)[..., None].view(np.uint32)
+
+
+def accepts_swap(v_lower: Array, v_upper: Array, gap: Array, log_uniform: Array) -> Array:
+    """Whether pairs swap: the core's rule (`tempering/swap_rule.hpp`), in double precision whatever
+    the model's is, and without a transcendental, so that each bit is the core's. `gap`, the
+    difference of the betas, and `log_uniform` as words."""
+    with jax.enable_x64(True):
+        gap, log_uniform = (
+            jax.lax.bitcast_convert_type(words, np.dtype(np.float64))
+            for words in (gap, log_uniform)
+        )
+        lower, upper = (
+            jnp.where(jnp.isnan(v), -jnp.inf, v.astype(np.float64)) for v in (v_lower, v_upper)
+        )
+        log_ratio = jnp.where(
+            jnp.isfinite(lower) & jnp.isfinite(upper),
+            gap * (lower - upper),
+            gap * lower - gap * upper,  # NaN where -inf meets +inf: they stay
+        )
+        return log_uniform < log_ratio
+
+
+def swap(
+    scan: Array, chains: Array, replicas: Array, v: Array, gaps: Array, log_uniforms: Array
+) -> tuple[Array, Array]:
+    """The chains by replica, and the replicas by chain, after the swaps of scan number `scan` (from
+    1): odd ones pair (0, 1), (2, 3), ..., even ones (1, 2), (3, 4) and so on."""
+    chain = jnp.arange(len(chains), dtype=np.int32)
+    partner = jnp.where((chain + scan) % 2 == 1, chain + 1, chain - 1)
+    partner = jnp.where((partner < 0) | (partner >= len(chains)), chain, partner)
+    lower, upper = jnp.minimum(chain, partner), jnp.maximum(chain, partner)
+    v = v[replicas]
+    accepted = accepts_swap(v[lower], v[upper], gaps[lower], log_uniforms[lower])
+    to = jnp.where((lower < upper) & accepted, partner, chain)
+    return to[chains], replicas[to]
+
+
+def _make_call(explore: Explore, n: int, n_statistics: int) -> Callable[..., Any]:
+    """The program: explore and swap `n` replicas, as many times as asked for."""
+
+    def numpygeons_scans(
+        n_scans: Array,
+        n_before: Array,  # scans of the round
+        first: Array,  # which exact draw is due
+        draws: State,
+        betas: Array,
+        gaps: Array,
+        tuning: Any,
+        rows: Replicas,
+        chains: Array,
+        given: Given,
+    ) -> tuple[Replicas, Array, Found]:
+        def body(i: Array, carry: Any) -> Any:
+            replicas, chains, at_chain, found = carry
+            noise, log_uniforms = jax.tree.map(lambda a: a[i], given)
+            own = jax.tree.map(lambda a: a[chains], noise.proposals)
+            replicas, statistics = explore(
+                jnp.int32(n),
+                first + i,
+                chains,
+                replicas,
+                betas,
+                tuning,
+                draws,
+                noise._replace(proposals=own),
+            )
+            chains, at_chain = swap(
+                n_before + i + 1, chains, at_chain, replicas.v, gaps, log_uniforms
+            )
+            new = Found(replicas.x, replicas.log_reference, replicas.v, statistics, chains)
+            found = jax.tree.map(
+                lambda a, b: jax.lax.dynamic_update_index_in_dim(a, b, i, 0), found, new
+            )
+            return replicas, chains, at_chain, found
+
+        replicas = jax.tree.map(lambda a: a[:n], rows)
+        dtype, size = rows.x.dtype, len(given.log_uniforms)
+        none = Found(
+            x=jnp.zeros((size, *replicas.x.shape), dtype),
+            log_reference=jnp.zeros((size, n), dtype),
+            v=jnp.zeros((size, n), dtype),
+            statistics=jnp.zeros((size, n, n_statistics), dtype),
+            chains=jnp.zeros((size, n), np.int32),
+        )
+        at_chain = jnp.zeros_like(chains).at[chains].set(jnp.arange(n, dtype=np.int32))
+        replicas, chains, _, found = jax.lax.fori_loop(
+            0, n_scans, body, (replicas, chains, at_chain, none)
+        )
+        rows = jax.tree.map(lambda a, b: jnp.concatenate([a, b[n:]]), replicas, rows)
+        return rows, chains, found
+
+    return numpygeons_scans
+
+
+def scans_per_call(replicas: Any, noise: Any) -> int:
+    """How many scans one call takes: as many as fit, the same in a run's every call. From arrays of
+    one scan, or their shapes."""
+    n_bytes = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves((replicas, noise)))
+    n_scans = MOST_SCANS
+    while n_scans > 1 and n_scans * n_bytes > MOST_BYTES:
+        n_scans //= 2
+    return n_scans
+
+
+class DeviceDriver:
+    """One call of the device for many scans; the core draws for the next call, and replays the last
+    one, while the device works."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._workers = Workers()
+
+    @staticmethod
+    def lower(explore: Explore, shapes: Shapes, *, single: bool) -> Lowered:
+        """Traces the program of one call; `single` is for programs of the CPU, which explore
+        replicas one by one."""
+        n = shapes.n_chains
+        size = scans_per_call(shapes.replicas, shapes.noise)
+        statistics = jax.eval_shape(explore, *shapes.of_one_scan())[1]
+
+        def many(a: Any) -> Any:
+            return jax.ShapeDtypeStruct((size, n, *a.shape[1:]), a.dtype)
+
+        number: Any = jax.ShapeDtypeStruct((), np.int32)
+        words = jax.ShapeDtypeStruct((n, 2), np.uint32)
+        operands = (
+            number,
+            number,
+            number,
+            shapes.draws,
+            shapes.betas,
+            words,
+            shapes.tuning,
+            shapes.replicas,
+            jax.ShapeDtypeStruct((n,), np.int32),
+            Given(jax.tree.map(many, shapes.noise), many(words)),
+        )
+        make = _make_call(explore, n, statistics.shape[-1])
+        return lower_program(lambda _: make, operands, single=False)
+
+    def run(
+        self,
+        coordinator: _core.engine.Coordinator,
+        parts: list[Replicas],
+        betas: np.ndarray[Any, Any],
+        tuning: Any,
+        block: Block,
+        progress: Progress,
+    ) -> list[Replicas]:
+        """See `Driver.run`. Stops after the scans of a call.
+
+        Raises
+        ------
+        ReproducibilityError
+            When the device has swapped otherwise than the coordinator does.
+        """
+        double = parts[0].x.dtype == np.float64
+        engine = _core.engine
+        draw = engine.draw_block_f64 if double else engine.draw_block_f32
+        replay = engine.replay_f64 if double else engine.replay_f32
+        one_scan = coordinator.prepare_f64() if double else coordinator.prepare_f32()
+        size = scans_per_call(parts[0], next_scan(*one_scan).noise)
+        gaps = as_words(np.append(np.diff(coordinator.betas), 0.0))
+        n_before = coordinator.n_scans_done
+        coordinator.begin_block(block.n_scans, block.first)
+
+        def call(start: int, n_scans: int, rows: Replicas, chains: Any) -> Any:
+            drawn: Any = draw(coordinator, n_before + start, n_scans, size)
+            normals, uniforms, keys, *proposals, log_uniforms = drawn
+            given = Given(
+                Noise(normals, uniforms, keys, Proposals(*proposals)), as_words(log_uniforms)
+            )
+            return self.program.call(
+                np.int32(n_scans),
+                np.int32(n_before + start),
+                np.int32(block.first + start),
+                block.draws,
+                betas,
+                gaps,
+                tuning,
+                rows,
+                chains,
+                jax.device_put(given),
+            )
+
+        def replayed(n_scans: int, found: Found) -> bool:
+            return replay(coordinator, n_scans, *(np.asarray(a) for a in found))
+
+        def work(_: int) -> Replicas:
+            rows, chains = parts[0], coordinator.chains.astype(np.int32)
+            last: tuple[int, Found] | None = None
+            for start in range(0, block.n_scans, size):
+                n_scans = min(size, block.n_scans - start)
+                rows, chains, found = call(start, n_scans, rows, chains)
+                for a in found:
+                    a.copy_to_host_async()
+                if last is not None and not replayed(*last):
+                    break
+                last = n_scans, found
+            else:
+                if last is not None:
+                    replayed(*last)
+            ready: Replicas = jax.block_until_ready(rows)
+            return ready
+
+        return self._workers.run(coordinator, work, progress)
