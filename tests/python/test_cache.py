@@ -87,6 +87,13 @@ def test_the_second_process_compiles_nothing_and_gets_the_same_bits(cold):
     assert digests(second) == digests(first)
 
 
+def test_the_program_of_a_device_is_kept_too(cold):
+    folder, _ = cold
+    first, second = (run([{"driver": "device"}], folder) for _ in range(2))
+    assert compiled(first) > [0] == compiled(second)
+    assert digests(first) == digests(second)
+
+
 def test_another_seed_or_length_compiles_nothing_another_program_does(cold):
     folder, first = cold
     seed, length, chains, model = run(

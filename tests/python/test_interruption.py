@@ -19,21 +19,22 @@ SCRIPT = textwrap.dedent(
     import numpygeons
     from small_models import normal
     warnings.simplefilter("ignore")
-    pt = numpygeons.pigeons(normal, n_chains=8, n_rounds=28)
+    pt = numpygeons.pigeons(normal, n_chains=8, n_rounds=28, driver={driver!r})
     print("left with", len(pt.rounds), pt.interrupted, pt.samples["x"].shape, flush=True)
     """
 )
 
 
-def test_ctrl_c_leaves_the_finished_rounds_within_two_seconds():
+@pytest.mark.parametrize(("driver", "number"), [("fused", 14), ("device", 12)])
+def test_ctrl_c_leaves_the_finished_rounds_within_two_seconds(driver, number):
     process = subprocess.Popen(
-        [sys.executable, "-u", "-c", SCRIPT.format(path=sys.path)],
+        [sys.executable, "-u", "-c", SCRIPT.format(path=sys.path, driver=driver)],
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if line.split()[:1] == ["14"]:
+        if line.split()[:1] == [str(number)]:
             break
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
@@ -43,7 +44,7 @@ def test_ctrl_c_leaves_the_finished_rounds_within_two_seconds():
     waited = time.perf_counter() - sent
     words = rest.split("left with ")[1].split(maxsplit=2)
     n_rounds = int(words[0])
-    assert 14 <= n_rounds < 28
+    assert number <= n_rounds < 28
     assert words[1] == "True"
     assert words[2].strip() == f"({2**n_rounds},)"
     assert waited < 10  # two seconds on a quiet machine; mapping the draws is in it
@@ -66,14 +67,15 @@ def interrupted_in_round_five(monkeypatch):
     monkeypatch.setattr("numpygeons.report.Reporter.scans", staticmethod(Interrupter(5)))
 
 
-def test_an_interrupted_run_goes_on_with_the_same_bits(interrupted_in_round_five):
-    settings = {"n_chains": 4, "n_rounds": 7, "driver": "stepwise", "show_report": False}
+@pytest.mark.parametrize("driver", ["stepwise", "device"])
+def test_an_interrupted_run_goes_on_with_the_same_bits(interrupted_in_round_five, driver):
+    settings = {"n_chains": 4, "n_rounds": 7, "driver": driver, "show_report": False}
     with pytest.warns(NumpygeonsWarning, match="interrupted in round 5 of 7"):
         pt = pigeons(normal, **settings)
     assert pt.interrupted
     assert len(pt.rounds) == 4
     assert pt.samples["x"].shape == (16,)
-    pigeons(pt, n_chains=4, driver="stepwise", show_report=False, n_rounds=7)
+    pigeons(pt, n_chains=4, driver=driver, show_report=False, n_rounds=7)
     assert not pt.interrupted
     whole = pigeons(normal, **settings)
     np.testing.assert_array_equal(pt.samples["x"], whole.samples["x"])

@@ -26,7 +26,8 @@ from numpygeons.drivers import compilation
 from small_models import coin, eight_schools, normal
 
 ROOT = Path(__file__).resolve().parents[2]
-DRIVERS = ("fused", "stepwise")
+DRIVERS = ("fused", "stepwise", "device")
+ONE_BY_ONE = ("fused", "stepwise")  # explore one replica after another
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def test_only_explore_must_be_written(driver):
 
 def test_fused_and_stepwise_drivers_agree_in_every_bit():
     for explorer in (Walk(), Compose(Walk(), HMC()), Mix(Walk(), HMC())):
-        fused, stepwise = (run(explorer, coin, driver=driver) for driver in DRIVERS)
+        fused, stepwise = (run(explorer, coin, driver=driver) for driver in ONE_BY_ONE)
         np.testing.assert_array_equal(fused.samples["p1"], stepwise.samples["p1"])
         assert fused.log_z == stepwise.log_z
 
@@ -275,7 +276,7 @@ def test_explorers_that_are_none_are_refused_before_anything_is_compiled(explore
         run(explorer)
 
 
-@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("driver", ONE_BY_ONE)
 def test_an_exploration_that_calls_a_library_is_not_compiled_as_one_function(driver, monkeypatch):
     class Rotates(Walk):
         def explore(self, evaluate, state, beta, tuning, noise):

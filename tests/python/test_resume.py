@@ -110,6 +110,10 @@ def test_the_stepwise_driver_goes_on_too(tmp_path):
     assert digest(loaded) == digest(run())
 
 
+def test_the_devices_driver_goes_on_too(tmp_path):
+    check_that_it_goes_on(tmp_path, normal, driver="device")
+
+
 def test_a_target_of_jax_functions_goes_on(tmp_path):
     target = JaxTarget(
         log_reference=lambda x: -0.5 * jnp.sum(x**2),
