@@ -1,5 +1,8 @@
 """Tests the device's driver, on the CPU: the fused driver's course, in blocks that are replayed."""
 
+import re
+from math import prod
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +34,9 @@ from numpygeons import (
 )
 from numpygeons._core.random import Purpose, uniforms_float32
 from numpygeons.drivers import device
+from numpygeons.path import as_path
+from numpygeons.potential import make_evaluate
+from numpygeons.programs import _shapes
 from run_digest import digest
 from small_models import eight_schools, half_excluded, half_not_a_number, normal
 
@@ -145,6 +151,23 @@ def test_a_call_holds_as_many_scans_as_fit():
     assert device.scans_per_call(scan(2**20), scan(2**20)) == 32
     assert device.scans_per_call(scan(2**20), scan(2**20 + 4)) == 16
     assert device.scans_per_call(scan(2**28), scan(4)) == 1
+
+
+@pytest.mark.parametrize("name", ["HMC", "AutoMALA", "SliceSampler"])
+def test_neither_data_nor_tables_are_copied_for_each_replica(name):
+    """JAX's rule for a branch under vmap would; the largest array grows with the chains alone."""
+    covariates = np.ones((503, 7), np.float32)
+
+    def model():
+        slopes = numpyro.sample("slopes", dist.Normal(0, 1).expand([7]).to_event(1))
+        numpyro.sample("y", dist.Normal(covariates @ slopes, 1), obs=jnp.zeros(503))
+
+    path, explorer = as_path(numpygeons.NumPyroPath(model), (), None), EXPLORERS[name]
+    evaluate = make_evaluate(path, with_gradients=explorer.needs_gradients)
+    shapes = _shapes(path, evaluate, explorer, 61, 61).of_one_scan()
+    program = jax.jit(device.make_explore_batch(explorer, evaluate)).lower(*shapes)
+    arrays = re.findall(r"tensor<([\dx]+)x[fiu]\d+>", program.as_text())
+    assert max(prod(map(int, a.split("x"))) for a in arrays) == 61 * 503
 
 
 def test_many_chains_in_single_precision_swap_as_the_coordinator_does():

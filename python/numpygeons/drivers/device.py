@@ -52,6 +52,9 @@ def make_explore_batch(explorer: Explorer, evaluate: Evaluate) -> Explore:
     batch waits for nobody, and no explorer meets a state that it cannot explore.
     """
     n_statistics = len(explorer.statistics)
+    # Under vmap a branch gets a copy per row of whatever it reads from outside: not of the model's
+    # data, which stay inside this call, nor of all tables.
+    evaluate = jax.jit(evaluate)
 
     def explore_all(
         n_replicas: Array,
@@ -65,16 +68,21 @@ def make_explore_batch(explorer: Explorer, evaluate: Evaluate) -> Explore:
     ) -> tuple[Replicas, Array]:
         is_exact = betas[chains] == 0
         rows = jnp.where(is_exact, jnp.argmax(chains), jnp.arange(len(chains)))
+        chains, replicas, noise = jax.tree.map(lambda a: a[rows], (chains, replicas, noise))
+        own_tuning = jax.tree.map(lambda a: a[chains, None], tuning)
 
-        def explore_one(row: Array) -> tuple[State, Array]:
-            chain, state, own = jax.tree.map(lambda a: a[row], (chains, replicas, noise))
-            return explorer.explore(evaluate, state, betas[chain], row_of(tuning, chain), own)
+        def explore_one(
+            beta: Array, state: State, own_tuning: Any, noise: Noise
+        ) -> tuple[State, Array]:
+            return explorer.explore(evaluate, state, beta, row_of(own_tuning, jnp.int32(0)), noise)
 
         def chosen(exact: Array, explored: Array) -> Array:
             is_one = is_exact.reshape(-1, *[1] * (explored.ndim - 1))
             return jnp.where(is_one, exact, explored)
 
-        explored: tuple[Replicas, Array] = jax.vmap(explore_one)(rows)
+        explored: tuple[Replicas, Array] = jax.vmap(explore_one)(
+            betas[chains], replicas, own_tuning, noise
+        )
         reference: State = jax.tree.map(lambda a: a[reference_draw], draws)
         put: tuple[Replicas, Array] = jax.tree.map(
             chosen, (reference, jnp.zeros(n_statistics, replicas.x.dtype)), explored
