@@ -246,6 +246,27 @@ TWO_MODES_LOG_Z = np.log(2) + 2 * (
 )
 
 
+def test_no_explorer_is_asked_to_explore_at_the_reference():
+    """It may have met a state of likelihood zero there, from which its loop need not end."""
+    seen = []
+
+    class Looks(Falls):
+        def explore(self, evaluate, state, beta, tuning, noise):
+            shape = jax.ShapeDtypeStruct((), beta.dtype)
+            ones = jax.pure_callback(look, shape, beta, state.v, vmap_method="expand_dims")
+            return state, ones[None]
+
+    def look(beta, v):
+        seen.append((beta, v))
+        return np.ones_like(beta)
+
+    run(half_excluded, explorer=Looks(), n_chains=4)
+    betas, v = (np.concatenate(a) for a in zip(*seen, strict=True))
+    assert len(betas) == 4 * (2**7 - 2)
+    assert np.min(betas) > 0
+    assert np.all(np.isfinite(v))
+
+
 def test_the_evidence_is_the_truth():
     path = numpygeons.NumPyroPath(two_modes)
     runs = [run(path, n_chains=6, n_rounds=10, seed=seed) for seed in range(1, 9)]

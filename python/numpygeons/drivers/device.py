@@ -101,7 +101,7 @@ def as_words(doubles: Any) -> Any:
 def accepts_swap(v_lower: Array, v_upper: Array, gap: Array, log_uniform: Array) -> Array:
     """Whether pairs swap: the core's rule (`tempering/swap_rule.hpp`), in double precision whatever
     the model's is, and without a transcendental, so that each bit is the core's. `gap`, the
-    difference of the betas, and `log_uniform` as words."""
+    difference of the betas, above 0, and `log_uniform` as words."""
     with jax.enable_x64(True):
         gap, log_uniform = (
             jax.lax.bitcast_convert_type(words, np.dtype(np.float64))
@@ -110,12 +110,7 @@ def accepts_swap(v_lower: Array, v_upper: Array, gap: Array, log_uniform: Array)
         lower, upper = (
             jnp.where(jnp.isnan(v), -jnp.inf, v.astype(np.float64)) for v in (v_lower, v_upper)
         )
-        log_ratio = jnp.where(
-            jnp.isfinite(lower) & jnp.isfinite(upper),
-            gap * (lower - upper),
-            gap * lower - gap * upper,  # NaN where -inf meets +inf: they stay
-        )
-        return log_uniform < log_ratio
+        return log_uniform < gap * (lower - upper)  # NaN where both are -inf: they stay
 
 
 def swap(
