@@ -10,6 +10,8 @@ from numpygeons._core.tempering import (
     deo_partner,
     linear_log_ratio,
     linear_swap_acceptance,
+    linear_swap_log_ratio,
+    portable_log,
     swap_acceptance,
 )
 
@@ -182,3 +184,19 @@ def test_probability_1_always_swaps_and_0_never():
     assert not accepts_swap(smallest, 0.0)
     assert not accepts_swap(0.5, 0.5)
     assert accepts_swap(np.nextafter(0.5, 0), 0.5)
+
+
+def test_logarithms_decide_as_the_numbers_do():
+    smallest, largest = portable_log(2.0**-53), portable_log(1 - 2.0**-53)
+    assert accepts_swap(largest, 0.0)
+    assert accepts_swap(largest, INF)
+    assert not accepts_swap(smallest, -INF)
+    assert not accepts_swap(smallest, np.nan)
+    rng = np.random.default_rng(1)
+    v_lower, v_upper = rng.normal(scale=4, size=(2, 20_000))
+    v_lower[:200], v_upper[100:300] = -INF, -INF
+    u = rng.random(20_000)
+    decided = accepts_swap(u, linear_swap_acceptance(0.25, 0.75, v_lower, v_upper))
+    log_ratios = linear_swap_log_ratio(0.25, 0.75, v_lower, v_upper)
+    np.testing.assert_array_equal(accepts_swap(portable_log(u), log_ratios), decided)
+    assert 0.4 < np.mean(decided) < 0.7

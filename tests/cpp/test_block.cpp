@@ -191,13 +191,15 @@ TEST_CASE("a replay names the first replica that went elsewhere") {
 }
 
 TEST_CASE("a replay names numbers that leave no way on, and stops when it is asked to") {
-  Run run, bad, stopped;
+  Run run, bad, stopped, stopped_last;
   Recorded all = recorded(run.coordinator);
   stopped.coordinator.request_stop();
   CHECK_FALSE(stopped.coordinator.replay(8, all.scans(0, 8)));
   CHECK(stopped.coordinator.n_scans_done() == 1);
   CHECK(stopped.coordinator.stopped());
   stopped.coordinator.rethrow();
+  stopped_last.coordinator.request_stop();
+  CHECK_FALSE(stopped_last.coordinator.replay(1, all.scans(0, 1)));
   all.v[5 * n_chains + 2] = std::numeric_limits<double>::infinity();
   CHECK_FALSE(bad.coordinator.replay(8, all.scans(0, 8)));
   CHECK(bad.coordinator.n_scans_done() == 5);

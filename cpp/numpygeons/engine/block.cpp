@@ -74,10 +74,10 @@ bool Coordinator::replay(std::size_t n_scans, const ExploredBlock<Real>& explore
                           explored.statistics.subspan(s * n_statistics, n_statistics)});
     if (failed_ || worker_failed_.load(std::memory_order_relaxed)) return false;
     check_chains(explored.chains.subspan(s * n, n));
-    if (failed_ || stopped_) return false;
-    if (!goes_on) return s + 1 == n_scans;
+    if (failed_) return false;
+    if (!goes_on) break;
   }
-  return true;
+  return !stopped_;
 }
 
 void Coordinator::check_chains(std::span<const std::int32_t> chains) {
