@@ -142,7 +142,8 @@ def pigeons(
         rounding, which a long run magnifies.
     lanes : int > 0 or "auto"
         Replicas that are explored in step, as one batch: "auto" is one on a CPU, all on an
-        accelerator. The width shows in the last bits of the draws; threads and ranks do not.
+        accelerator and for the driver "device". The width shows in the last bits of the draws;
+        threads and ranks do not.
 
     Returns
     -------

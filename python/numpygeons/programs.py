@@ -11,7 +11,7 @@ import numpy as np
 
 from numpygeons.drivers.base import Shapes
 from numpygeons.drivers.compilation import Lowered, Program, compile_together, fits_one_function
-from numpygeons.drivers.device import DeviceDriver, make_explore_batch
+from numpygeons.drivers.device import DeviceDriver
 from numpygeons.drivers.exploration import at_least_two, make_explore
 from numpygeons.drivers.fused import FusedDriver
 from numpygeons.drivers.lanes import width
@@ -44,14 +44,11 @@ def compile_programs(
     """Compiles for these settings, or finds what the path keeps from an earlier run; `n_rows` is
     the coordinator's."""
     start = time.perf_counter()
-    lanes = width(settings.lanes, settings.n_chains)
+    lanes = width(settings.lanes, settings.n_chains, settings.driver)
 
     def lower_round() -> Lowered:
         shapes = _shapes(path, evaluate, explorer, settings.n_chains, n_rows)
-        if settings.driver == "device":
-            explore = make_explore_batch(checked(explorer), evaluate)
-        else:
-            explore = make_explore(checked(explorer), evaluate, lanes)
+        explore = make_explore(checked(explorer), evaluate, lanes)
         if is_trusted(explorer):  # nothing but the model can call a library
             x = jax.ShapeDtypeStruct((path.dimension,), path.dtype)
             batch = jax.ShapeDtypeStruct((lanes, path.dimension), path.dtype)

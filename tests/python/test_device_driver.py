@@ -34,6 +34,7 @@ from numpygeons import (
 )
 from numpygeons._core.random import Purpose, uniforms_float32
 from numpygeons.drivers import device
+from numpygeons.drivers.exploration import make_explore
 from numpygeons.path import as_path
 from numpygeons.potential import make_evaluate
 from numpygeons.programs import _shapes
@@ -165,7 +166,7 @@ def test_neither_data_nor_tables_are_copied_for_each_replica(name):
     path, explorer = as_path(numpygeons.NumPyroPath(model), (), None), EXPLORERS[name]
     evaluate = make_evaluate(path, with_gradients=explorer.needs_gradients)
     shapes = _shapes(path, evaluate, explorer, 61, 61).of_one_scan()
-    program = jax.jit(device.make_explore_batch(explorer, evaluate)).lower(*shapes)
+    program = jax.jit(make_explore(explorer, evaluate, 61)).lower(*shapes)
     arrays = re.findall(r"tensor<([\dx]+)x[fiu]\d+>", program.as_text())
     assert max(prod(map(int, a.split("x"))) for a in arrays) == 61 * 503
 
@@ -295,6 +296,7 @@ def test_several_threads_or_processes_are_refused_before_anything_is_compiled(
     monkeypatch, tmp_path
 ):
     monkeypatch.setattr("numpygeons.rounds.compile_programs", None)
+    monkeypatch.setattr(ChildProcess, "check_programs", lambda _: None)  # with or without MPI
     with pytest.raises(ValueError, match='1 process and n_threads = 2; use driver="stepwise"'):
         run(n_threads=2)
     with pytest.raises(ValueError, match="got 3 processes"):

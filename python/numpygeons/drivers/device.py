@@ -20,9 +20,8 @@ from numpygeons.drivers.base import Block, Progress, Shapes, next_scan
 from numpygeons.drivers.compilation import Lowered, Program, lower_program
 from numpygeons.drivers.exploration import Explore, Replicas
 from numpygeons.drivers.workers import Workers
-from numpygeons.explorers.base import Explorer, Noise, Proposals
-from numpygeons.explorers.tables import row_of
-from numpygeons.potential import Evaluate, State
+from numpygeons.explorers.base import Noise, Proposals
+from numpygeons.potential import State
 
 MOST_BYTES = 64 * 2**20  # of what goes to the device, or comes from it, for one call
 MOST_SCANS = 1_024  # in one call: Ctrl-C is heard between two
@@ -43,53 +42,6 @@ class Found(NamedTuple):
     v: Array
     statistics: Array
     chains: Array  # after each scan's swaps
-
-
-def make_explore_batch(explorer: Explorer, evaluate: Evaluate) -> Explore:
-    """The function that explores all replicas once, as one batch; otherwise as `make_explore`.
-
-    The row at beta = 0, which takes the exact draw, explores as the target's does, so that the
-    batch waits for nobody, and no explorer meets a state that it cannot explore.
-    """
-    n_statistics = len(explorer.statistics)
-    # Under vmap a branch gets a copy per row of whatever it reads from outside: not of the model's
-    # data, which stay inside this call, nor of all tables.
-    evaluate = jax.jit(evaluate)
-
-    def explore_all(
-        n_replicas: Array,
-        reference_draw: Array,
-        chains: Array,
-        replicas: Replicas,
-        betas: Array,
-        tuning: Any,
-        draws: State,
-        noise: Noise,
-    ) -> tuple[Replicas, Array]:
-        is_exact = betas[chains] == 0
-        rows = jnp.where(is_exact, jnp.argmax(chains), jnp.arange(len(chains)))
-        chains, replicas, noise = jax.tree.map(lambda a: a[rows], (chains, replicas, noise))
-        own_tuning = jax.tree.map(lambda a: a[chains, None], tuning)
-
-        def explore_one(
-            beta: Array, state: State, own_tuning: Any, noise: Noise
-        ) -> tuple[State, Array]:
-            return explorer.explore(evaluate, state, beta, row_of(own_tuning, jnp.int32(0)), noise)
-
-        def chosen(exact: Array, explored: Array) -> Array:
-            is_one = is_exact.reshape(-1, *[1] * (explored.ndim - 1))
-            return jnp.where(is_one, exact, explored)
-
-        explored: tuple[Replicas, Array] = jax.vmap(explore_one)(
-            betas[chains], replicas, own_tuning, noise
-        )
-        reference: State = jax.tree.map(lambda a: a[reference_draw], draws)
-        put: tuple[Replicas, Array] = jax.tree.map(
-            chosen, (reference, jnp.zeros(n_statistics, replicas.x.dtype)), explored
-        )
-        return put
-
-    return explore_all
 
 
 def as_words(doubles: Any) -> Any:

@@ -111,34 +111,37 @@ def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
     width, full or not, because last bits depend on it.
     """
     # Under vmap a branch gets a copy per lane of whatever it reads from outside: not of the model's
-    # data, which stay inside this call.
+    # data, which stay inside this call, nor of all tables, which are cut before.
     evaluate = jax.jit(evaluate)
+
+    def explore_one(
+        beta: Array, state: State, own_tuning: Any, noise: Noise
+    ) -> tuple[State, Array]:
+        return explorer.explore(evaluate, state, beta, row_of(own_tuning, jnp.int32(0)), noise)
 
     def explore_batch(
         batch: Array, replicas: Replicas, statistics: Array, given: Any
     ) -> tuple[Replicas, Array]:
         n_replicas, reference_draw, chains, betas, tuning, draws, noise = given
-        reference: State = jax.tree.map(lambda a: a[reference_draw], draws)
+        all_rows = jnp.arange(len(chains), dtype=jnp.int32)
+        last = jnp.argmax(jnp.where(all_rows < n_replicas, chains, -1)).astype(jnp.int32)
         first = batch * lanes
         rows = first + jnp.arange(lanes, dtype=jnp.int32)
         is_replica = rows < n_replicas
-        all_rows = jnp.arange(len(chains), dtype=jnp.int32)
-        last = jnp.argmax(jnp.where(all_rows < n_replicas, chains, -1)).astype(jnp.int32)
+        rows = jnp.where(is_replica, rows, first)
+        is_exact = betas[chains[rows]] == 0
+        chosen, states, own = jax.tree.map(
+            lambda a: a[jnp.where(is_exact, last, rows)], (chains, replicas, noise)
+        )
+        own_tuning = jax.tree.map(lambda a: a[chosen, None], tuning)
+        explored, numbers = jax.vmap(explore_one)(betas[chosen], states, own_tuning, own)
+        reference: State = jax.tree.map(lambda a: a[reference_draw], draws)
 
-        def explore(row: Array) -> tuple[State, Array]:
-            at_reference = betas[chains[row]] == 0
-            row = jnp.where(at_reference, last, row)
-            chain, state, own = jax.tree.map(lambda a: a[row], (chains, replicas, noise))
-            new, numbers = explorer.explore(
-                evaluate, state, betas[chain], row_of(tuning, chain), own
-            )
-            drawn = reference, jnp.zeros_like(numbers)
-            kept: tuple[State, Array] = jax.tree.map(
-                lambda a, b: jnp.where(at_reference, a, b), drawn, (new, numbers)
-            )
-            return kept
+        def kept(exact: Array, explored: Array) -> Array:
+            is_one = is_exact.reshape(-1, *[1] * (explored.ndim - 1))
+            return jnp.where(is_one, exact, explored)
 
-        new = jax.vmap(explore)(jnp.where(is_replica, rows, first))
+        new = jax.tree.map(kept, (reference, jnp.zeros_like(numbers[0])), (explored, numbers))
         places = jnp.where(is_replica, rows, len(chains))
         put: tuple[Replicas, Array] = jax.tree.map(
             lambda a, b: a.at[places].set(b, mode="drop"), (replicas, statistics), new

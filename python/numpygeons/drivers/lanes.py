@@ -2,8 +2,8 @@
 
 On a CPU it is one. One after another, each replica takes its own number of steps, while a batch
 takes those of its slowest lane, and a batch's arithmetic is hardly faster: `docs/performance.md`
-has the measurements, in which batches won nowhere. An accelerator is the other way round: one
-replica leaves it idle.
+has the measurements, in which batches won nowhere. An accelerator is the other way round, and so is
+the driver that is made for one: a single replica leaves it idle.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import jax
 from numpygeons.settings import Lanes
 
 
-def width(lanes: Lanes, n_chains: int) -> int:
+def width(lanes: Lanes, n_chains: int, driver: str) -> int:
     """The width of all batches of a run; the same on any number of threads and ranks, because last
     bits depend on it."""
     if lanes == "auto":
-        return 1 if jax.default_backend() == "cpu" else n_chains
+        one_by_one = jax.default_backend() == "cpu" and driver != "device"
+        return 1 if one_by_one else n_chains
     return min(lanes, n_chains)
