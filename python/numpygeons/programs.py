@@ -63,14 +63,14 @@ def compile_programs(
         return DRIVERS[settings.driver].lower(explore, shapes, single=single)
 
     lower: dict[Any, Callable[[], Lowered]] = {
-        ("reference", explorer.needs_gradients): lambda: lower_reference(path, evaluate),
         (settings.driver, settings.n_chains, n_rows, lanes, explorer): lower_round,
+        ("reference", explorer.needs_gradients): lambda: lower_reference(path, evaluate),
     }
     missing = [key for key in lower if key not in path.programs]
     if missing:
-        compiled = compile_together([lower[key]() for key in missing])
+        compiled = compile_together([lower[key] for key in missing])
         path.programs.update(zip(missing, compiled, strict=True))
-    reference, rounds = (path.programs[key] for key in lower)
+    rounds, reference = (path.programs[key] for key in lower)
     return Programs(reference, rounds, time.perf_counter() - start if missing else 0.0)
 
 

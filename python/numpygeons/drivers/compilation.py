@@ -149,15 +149,18 @@ def lower_program(
     )
 
 
-def compile_together(lowered: list[Lowered]) -> list[Program]:
-    """Compiles several programs side by side: the last one here, each other in a thread.
+def compile_together(trace: list[Callable[[], Lowered]]) -> list[Program]:
+    """Compiles several programs side by side, each in a thread, while the next one is traced: the
+    first should be the one that takes longest.
 
     Tracing stays in the calling thread, which alone knows the precision that JAX is set to.
     """
-    with ThreadPoolExecutor(max(len(lowered) - 1, 1)) as pool:
-        futures = [pool.submit(in_another_thread(one.compile)) for one in lowered[:-1]]
-        last = _compile(lowered[-1], lowered[-1].compile)
-        return [_compile(a, b.result) for a, b in zip(lowered, futures, strict=False)] + [last]
+    with ThreadPoolExecutor(max(len(trace), 1)) as pool:
+        started = []
+        for one in trace:
+            lowered = one()
+            started.append((lowered, pool.submit(in_another_thread(lowered.compile))))
+        return [_compile(lowered, compiling.result) for lowered, compiling in started]
 
 
 def _compile(lowered: Lowered, compiled: Callable[[], Program]) -> Program:
