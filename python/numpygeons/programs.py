@@ -42,7 +42,20 @@ def compile_programs(
     path: Path, evaluate: Evaluate, explorer: Explorer, settings: Settings, n_rows: int
 ) -> Programs:
     """Compiles for these settings, or finds what the path keeps from an earlier run; `n_rows` is
-    the coordinator's."""
+    the coordinator's.
+
+    Raises
+    ------
+    ValueError
+        For the fused driver where JAX does not compute on the CPU.
+    """
+    backend = jax.default_backend()
+    if settings.driver == "fused" and backend != "cpu":
+        raise ValueError(
+            f'driver="fused" calls the core from inside a program of the CPU, and JAX computes on '
+            f'a {backend}: use driver="device", or set JAX_PLATFORMS=cpu, which is faster for '
+            "small models"
+        )
     start = time.perf_counter()
     lanes = width(settings.lanes, settings.n_chains, settings.driver)
 
@@ -59,7 +72,7 @@ def compile_programs(
             )
         else:
             one = fits_one_function(explore, *shapes.of_one_scan())
-        single = jax.default_backend() == "cpu" and one
+        single = backend == "cpu" and one
         return DRIVERS[settings.driver].lower(explore, shapes, single=single)
 
     lower: dict[Any, Callable[[], Lowered]] = {
