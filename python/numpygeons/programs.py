@@ -53,8 +53,7 @@ def compile_programs(
     if settings.driver == "fused" and backend != "cpu":
         raise ValueError(
             f'driver="fused" calls the core from inside a program of the CPU, and JAX computes on '
-            f'a {backend}: use driver="device", or set JAX_PLATFORMS=cpu, which is faster for '
-            "small models"
+            f'a {backend}: use driver="device", or set JAX_PLATFORMS=cpu'
         )
     start = time.perf_counter()
     lanes = width(settings.lanes, settings.n_chains, settings.driver)
