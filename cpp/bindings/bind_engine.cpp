@@ -184,14 +184,20 @@ void bind_adaptation(py::module_& module) {
 
 void bind_mixture(py::module_& module) {
   module.def(
-      "tempered_sample",
-      [](const ArrayIn<double>& v, const ArrayIn<double>& betas, const ArrayIn<double>& log_z,
-         double beta, std::size_t n_points, double least_size) {
-        return copied(
-            tempered_sample(as_span(v), as_span(betas), as_span(log_z), beta, n_points, least_size),
-            {size(n_points)});
+      "log_mixture",
+      [](const ArrayIn<double>& v, const ArrayIn<double>& betas, const ArrayIn<double>& log_z) {
+        return copied(log_mixture(as_span(v), as_span(betas), as_span(log_z)), {v.size()});
       },
-      "v"_a, "betas"_a, "log_z"_a, "beta"_a, "n_points"_a, "least_size"_a,
+      "v"_a, "betas"_a, "log_z"_a,
+      "Log density of the mixture of all chains, relative to the reference's, of each V.");
+  module.def(
+      "tempered_sample",
+      [](const ArrayIn<double>& v, const ArrayIn<double>& mixture, double beta,
+         std::size_t n_points, double least_size) {
+        return copied(tempered_sample(as_span(v), as_span(mixture), beta, n_points, least_size),
+                      {size(n_points)});
+      },
+      "v"_a, "log_mixture"_a, "beta"_a, "n_points"_a, "least_size"_a,
       "Indices of recorded states that together stand for the density at `beta`.");
   module.def(
       "fit_normal_mixture",

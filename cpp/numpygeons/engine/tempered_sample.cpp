@@ -28,23 +28,33 @@ double raise(std::span<const double> log_weights, double power, std::vector<doub
 
 }  // namespace
 
-std::vector<std::size_t> tempered_sample(std::span<const double> v, std::span<const double> betas,
-                                         std::span<const double> log_z, double beta,
-                                         std::size_t n_points, double least_size) {
+std::vector<double> log_mixture(std::span<const double> v, std::span<const double> betas,
+                                std::span<const double> log_z) {
   const std::size_t n_chains = betas.size();
-  if (n_chains == 0 || log_z.size() != n_chains || v.empty() || v.size() % n_chains != 0)
-    throw std::invalid_argument("v must have one column per chain, and log_z one entry: got " +
-                                std::to_string(v.size()) + " and " + std::to_string(log_z.size()) +
-                                " numbers for " + std::to_string(n_chains) + " chains");
-  std::vector<double> log_weights(v.size(), -std::numeric_limits<double>::infinity());
+  if (n_chains == 0 || log_z.size() != n_chains)
+    throw std::invalid_argument("log_z must have one entry per chain: got " +
+                                std::to_string(log_z.size()) + " for " + std::to_string(n_chains) +
+                                " chains");
+  std::vector<double> result(v.size(), -std::numeric_limits<double>::infinity());
   std::vector<double> terms(n_chains);
   for (std::size_t i = 0; i < v.size(); ++i) {
     if (!std::isfinite(v[i])) continue;
     for (std::size_t c = 0; c < n_chains; ++c) terms[c] = betas[c] * v[i] - log_z[c];
-    const double highest = *std::max_element(terms.begin(), terms.end());
-    double sum = 0;
-    for (const double term : terms) sum += exp_nonpositive(term - highest);
-    log_weights[i] = beta * v[i] - highest - std::log(sum);
+    result[i] = log_sum_exp(terms);
+  }
+  return result;
+}
+
+std::vector<std::size_t> tempered_sample(std::span<const double> v,
+                                         std::span<const double> log_mixture, double beta,
+                                         std::size_t n_points, double least_size) {
+  if (v.empty() || log_mixture.size() != v.size())
+    throw std::invalid_argument("v and log_mixture must have one entry per state: got " +
+                                std::to_string(v.size()) + " and " +
+                                std::to_string(log_mixture.size()));
+  std::vector<double> log_weights(v.size(), -std::numeric_limits<double>::infinity());
+  for (std::size_t i = 0; i < v.size(); ++i) {
+    if (std::isfinite(v[i])) log_weights[i] = beta * v[i] - log_mixture[i];
   }
   const double highest = *std::max_element(log_weights.begin(), log_weights.end());
   if (!std::isfinite(highest)) throw std::invalid_argument("no state has a finite V");

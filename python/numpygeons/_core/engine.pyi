@@ -234,10 +234,10 @@ def neighbour_variances(
 def carry_over(
     betas: npt.ArrayLike, values: npt.ArrayLike, new_betas: npt.ArrayLike
 ) -> _Floats: ...
+def log_mixture(v: npt.ArrayLike, betas: npt.ArrayLike, log_z: npt.ArrayLike) -> _Floats: ...
 def tempered_sample(
     v: npt.ArrayLike,
-    betas: npt.ArrayLike,
-    log_z: npt.ArrayLike,
+    log_mixture: npt.ArrayLike,
     beta: float,
     n_points: int,
     least_size: float,

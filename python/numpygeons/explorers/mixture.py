@@ -109,17 +109,12 @@ def fitted_mixtures(
         table.rows for table in (rows.log_weights, rows.means, rows.factors)
     )
     inverses: Floats = np.asarray(np.linalg.inv(factors), np.float64)
+    all_chains = outcome.betas[explored], snapshots.log_z[explored]
+    log_mixture = _core.engine.log_mixture(v, *all_chains)
     least = min(LEAST_SIZE, len(x) / n_components)
     for chain, beta in enumerate(outcome.new_betas):
         if beta > 0 and (chain == len(scales) - 1 or not target_alone):
-            chosen = _core.engine.tempered_sample(
-                v.reshape(-1, explored.sum()),
-                outcome.betas[explored],
-                snapshots.log_z[explored],
-                beta,
-                N_POINTS,
-                least,
-            )
+            chosen = _core.engine.tempered_sample(v, log_mixture, beta, N_POINTS, least)
             log_weights[chain], means[chain], factors[chain], inverses[chain] = (
                 _core.engine.fit_normal_mixture(x[chosen], n_components, N_STEPS)
             )

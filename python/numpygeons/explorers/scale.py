@@ -58,13 +58,13 @@ def covariance_factors(outcome: RoundOutcome, scales: Floats) -> Floats:
         return diagonal_factors(scales)
     dimension = scales.shape[1]
     explored = outcome.betas > 0
-    x, v = snapshots.x[:, explored], snapshots.v[:, explored]
+    x, v = snapshots.x[:, explored], snapshots.v[:, explored].ravel()
+    all_chains = outcome.betas[explored], snapshots.log_z[explored]
+    log_mixture = _core.engine.log_mixture(v, *all_chains)
     factors = diagonal_factors(scales)
     for chain, beta in enumerate(outcome.new_betas):
         if beta > 0:
-            chosen = _core.engine.tempered_sample(
-                v, outcome.betas[explored], snapshots.log_z[explored], beta, N_POINTS, LEAST_SIZE
-            )
+            chosen = _core.engine.tempered_sample(v, log_mixture, beta, N_POINTS, LEAST_SIZE)
             points = x.reshape(-1, dimension)[chosen.astype(int)]
             n_known = len(np.unique(chosen))
             weight = np.clip((FEW_STATES * dimension / n_known) ** 2, LEAST_WEIGHT, 1)
