@@ -10,6 +10,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "MPI_LOCALNR
 # in a job of four tasks is one process.
 NUMBERS = ("PMIX_RANK", "PALS_RANKID")
 INSTALL = "pip install 'numpygeons-core[mpi]'"
+# An abort kills the others in the middle of their sentence, and the launcher may then drop what it
+# has not passed on yet.
+SECONDS_TO_TALK = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +243,7 @@ def _say_farewell_at_exit(ranks: Ranks, communicator: comm.MpiCommunicator, witn
         if broken:
             sys.stdout.flush()
             sys.stderr.flush()
+            time.sleep(SECONDS_TO_TALK)
             ranks.abort(1)
         communicator.leave()
 

@@ -40,9 +40,10 @@ def test_a_crash_is_named_too(ends, signal):
 @pytest.mark.parametrize("words", [("scans", "1", "SIGKILL"), ("broadcast_of_the_dead",)])
 def test_the_others_notice_where_the_launcher_does_not(ends, words):
     stderr, processes = ends(3, *words, unseen=True)
+    assert "CommunicationError" in stderr  # two ranks may write it into each other's lines
     assert re.search(
-        rf"CommunicationError: rank 1 \(process {processes[1]} on \S+\) was killed or crashed, and "
-        "the other ranks cannot go on",
+        rf"rank 1 \(process {processes[1]} on \S+\) was killed or crashed, and the other ranks "
+        "cannot go on",
         stderr,
     )
 
@@ -50,13 +51,13 @@ def test_the_others_notice_where_the_launcher_does_not(ends, words):
 def test_an_exception_on_one_rank_ends_all(ends):
     stderr, processes = ends(3, "scans", "1", "exception")
     assert "ZeroDivisionError: of the script's own" in stderr
-    assert re.search(rf"CommunicationError: rank 1 \(process {processes[1]} on .*early", stderr)
+    assert re.search(rf"rank 1 \(process {processes[1]} on .*early", stderr)
     assert "was killed" not in stderr
 
 
 def test_a_rank_that_returns_early_ends_all(ends):
     stderr, processes = ends(3, "scans", "2", "return")
-    assert re.search(rf"CommunicationError: rank 2 \(process {processes[2]} on .*early", stderr)
+    assert re.search(rf"rank 2 \(process {processes[2]} on .*early", stderr)
     assert "was killed" not in stderr
 
 
