@@ -89,10 +89,10 @@ def run(explorer, target=normal, **settings):
 
 @pytest.fixture
 def nothing_compiles(monkeypatch):
-    def refuse(lowered):
+    def refuse(work):
         raise AssertionError("something was compiled")
 
-    monkeypatch.setattr("numpygeons.programs.compile_together", refuse)
+    monkeypatch.setattr(compilation, "in_another_thread", refuse)
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
