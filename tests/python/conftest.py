@@ -1,4 +1,8 @@
-"""Checks of a model against what SciPy says about it."""
+"""Checks of a model against what SciPy says about it, and the modules of the benchmarks."""
+
+import importlib
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +10,20 @@ import numpy as np
 import pytest
 
 from numpygeons.path import as_path
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def benchmark_module(monkeypatch):
+    """Imports a module of `benchmarks/`, by name; all of them are forgotten after the test."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).parent == BENCHMARKS:
+            del sys.modules[name]
 
 
 def _all_of(values):

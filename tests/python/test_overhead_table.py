@@ -1,43 +1,30 @@
 """The figures and the rows of the overhead table in `benchmarks/`."""
 
-import importlib
-import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 TIMES = ("dimension", "chains", "barrier", "scan_us", "gradients_per_scan")
 TIMES += ("gradient_us", "factor", "valued_us", "valued_factor")
 PROCESS = ("seconds", "compile_seconds", "import_seconds", "peak_mb")
 
 
-@pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    before = set(sys.modules)
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if name.split("_")[0] in ("apart", "efficiency", "growth", "overhead", "scaling"):
-            del sys.modules[name]
-
-
 def as_dict(columns, row):
     return dict(zip(columns, row, strict=True))
 
 
-def test_the_overhead_factor_is_time_over_that_of_the_gradients(module):
-    assert module("overhead_timing").overhead_factor(3.0, 1000, 1e-3) == pytest.approx(3.0)
+def test_the_overhead_factor_is_time_over_that_of_the_gradients(benchmark_module):
+    assert benchmark_module("overhead_timing").overhead_factor(3.0, 1000, 1e-3) == pytest.approx(
+        3.0
+    )
 
 
-def test_a_bare_gradient_is_computed_as_often_as_asked(module, monkeypatch):
+def test_a_bare_gradient_is_computed_as_often_as_asked(benchmark_module, monkeypatch):
     """With a step that is not tiny, n gradients of a standard normal shrink x by (1 - step)^n."""
     import jax.numpy as jnp
 
-    timing = module("overhead_timing")
+    timing = benchmark_module("overhead_timing")
     monkeypatch.setattr(timing, "TINY", 0.01)
     path = types.SimpleNamespace(
         dtype=np.dtype("float32"), log_pair=lambda x: (jnp.float32(0), -0.5 * jnp.sum(x**2))
@@ -51,8 +38,8 @@ def test_a_bare_gradient_is_computed_as_often_as_asked(module, monkeypatch):
     assert np.asarray(valued) == pytest.approx(x - 0.01 * (x + 2.5), rel=1e-5)
 
 
-def test_a_row_shows_medians_of_cold_and_warm_processes(module):
-    overhead = module("overhead")
+def test_a_row_shows_medians_of_cold_and_warm_processes(benchmark_module):
+    overhead = benchmark_module("overhead")
     timing = {
         "dimension": 1000,
         "chains": 20,
@@ -94,9 +81,11 @@ def test_a_row_shows_medians_of_cold_and_warm_processes(module):
     }
 
 
-def test_the_smallest_model_fills_a_row_and_missing_data_say_so(module, monkeypatch, tmp_path):
+def test_the_smallest_model_fills_a_row_and_missing_data_say_so(
+    benchmark_module, monkeypatch, tmp_path
+):
     monkeypatch.setenv("NUMPYGEONS_REFERENCE", str(tmp_path))
-    overhead = module("overhead")
+    overhead = benchmark_module("overhead")
     assert "no data" in overhead.cells("mrna", 1, 0.01, 2)[1]
     row = as_dict(overhead.COLUMNS, overhead.cells("eight_schools_3", 1, 0.01, 2))
     assert (row["dim."], row["chains"]) == ("10", "3")
@@ -107,9 +96,9 @@ def test_the_smallest_model_fills_a_row_and_missing_data_say_so(module, monkeypa
     assert numbers["process s, warm"] > numbers["import s"]
 
 
-def test_cold_processes_have_no_cache_and_warm_ones_a_full_one(module, monkeypatch):
+def test_cold_processes_have_no_cache_and_warm_ones_a_full_one(benchmark_module, monkeypatch):
     """Each process here takes as many seconds as were run before it."""
-    overhead = module("overhead")
+    overhead = benchmark_module("overhead")
     caches = []
 
     def run_apart(arguments, settings=None):
@@ -118,7 +107,7 @@ def test_cold_processes_have_no_cache_and_warm_ones_a_full_one(module, monkeypat
         caches.append(settings["NUMPYGEONS_CACHE"])
         return [dict.fromkeys(PROCESS, float(len(caches)))], None
 
-    monkeypatch.setattr(module("apart"), "run_apart", run_apart)
+    monkeypatch.setattr(benchmark_module("apart"), "run_apart", run_apart)
     row = as_dict(overhead.COLUMNS, overhead.cells("varying_slopes", 2, 0.01, 2))
     filled, *rest = caches
     assert filled != "off"
@@ -126,14 +115,14 @@ def test_cold_processes_have_no_cache_and_warm_ones_a_full_one(module, monkeypat
     assert (row["process s, cold"], row["process s, warm"]) == ("3.00", "4.00")
 
 
-def test_lengths_double_until_the_draws_are_worth_enough(module):
+def test_lengths_double_until_the_draws_are_worth_enough(benchmark_module):
     asked = []
 
     def run(length):
         asked.append(length)
         return [{"ess": length / 2, "seconds": 1.0, "log_z_error": None}], None
 
-    peers = module("overhead_peers")
+    peers = benchmark_module("overhead_peers")
     length, found, trouble = peers.enough(run, 250, 1000.0, 180.0)
     assert (length, found["ess"], trouble) == (2000, 1000.0, "")
     assert asked == [250, 500, 1000, 2000]
@@ -147,22 +136,22 @@ def test_lengths_double_until_the_draws_are_worth_enough(module):
         ([{"ess": 2000.0, "seconds": 181.0, "log_z_error": 0.1}], None, "> 180"),
     ],
 )
-def test_a_peer_that_never_gets_there_says_so(module, figures, trouble, said):
-    peers = module("overhead_peers")
+def test_a_peer_that_never_gets_there_says_so(benchmark_module, figures, trouble, said):
+    peers = benchmark_module("overhead_peers")
     assert peers.enough(lambda length: (figures, trouble), 250, 1000.0, 180.0) == (250, None, said)
 
 
-def test_a_peer_that_is_not_installed_says_so(module, monkeypatch):
-    absent = module("efficiency_methods").Method(
+def test_a_peer_that_is_not_installed_says_so(benchmark_module, monkeypatch):
+    absent = benchmark_module("efficiency_methods").Method(
         title="absent", prepare=None, module="no_such_module", package="no-such-package"
     )
-    monkeypatch.setitem(module("efficiency_methods").METHODS, "nuts", absent)
-    row = module("overhead_peers").cells("varying_slopes", "nuts", 1000.0, 180.0)
+    monkeypatch.setitem(benchmark_module("efficiency_methods").METHODS, "nuts", absent)
+    row = benchmark_module("overhead_peers").cells("varying_slopes", "nuts", 1000.0, 180.0)
     assert row[1:] == ["absent", "not installed"]
 
 
-def test_only_ours_runs_a_model_again_with_more_chains(module):
-    pairs = module("overhead_peers").pairs
+def test_only_ours_runs_a_model_again_with_more_chains(benchmark_module):
+    pairs = benchmark_module("overhead_peers").pairs
     assert pairs(["eight_schools_3", "eight_schools_10"], ["numpygeons", "nuts"]) == [
         ("eight_schools_3", "numpygeons"),
         ("eight_schools_3", "nuts"),
@@ -170,8 +159,8 @@ def test_only_ours_runs_a_model_again_with_more_chains(module):
     ]
 
 
-def test_our_own_row_reaches_the_ess_it_was_asked_for(module):
-    row = module("overhead_peers").cells("eight_schools_3", "numpygeons", 20.0, 180.0)
+def test_our_own_row_reaches_the_ess_it_was_asked_for(benchmark_module):
+    row = benchmark_module("overhead_peers").cells("eight_schools_3", "numpygeons", 20.0, 180.0)
     assert row[1].endswith(", 3 chains")
     assert float(row[3]) >= 20
     assert row[4] == "10 rounds"
@@ -192,8 +181,8 @@ GROWTH = [
 ]
 
 
-def test_growth_is_divided_by_chains_and_by_gradients(module):
-    growth = module("growth")
+def test_growth_is_divided_by_chains_and_by_gradients(benchmark_module):
+    growth = benchmark_module("growth")
     assert as_dict(("size", *growth.COLUMNS), growth.row(GROWTH[1])) == {
         "size": "1,000",
         "µs per scan": "2,000",
@@ -206,9 +195,11 @@ def test_growth_is_divided_by_chains_and_by_gradients(module):
     }
 
 
-def test_growth_is_plotted_beside_a_linear_line(module, tmp_path):
+def test_growth_is_plotted_beside_a_linear_line(benchmark_module, tmp_path):
     pyplot = pytest.importorskip("matplotlib.pyplot")
-    module("growth").plot({"chains": GROWTH, "dimension": GROWTH}, tmp_path / "growth.svg")
+    benchmark_module("growth").plot(
+        {"chains": GROWTH, "dimension": GROWTH}, tmp_path / "growth.svg"
+    )
     assert (tmp_path / "growth.svg").read_text().startswith("<?xml")
     drawn = {line.get_label(): list(line.get_ydata()) for line in pyplot.gcf().axes[0].get_lines()}
     assert drawn["linear"] == pytest.approx(drawn["µs per scan"])
