@@ -10,6 +10,10 @@ from scipy.special import expit, logsumexp
 
 FLOOR = -1e300
 
+# How far a round may be from the root of MBAR's equations: its steps end after one of 1e-3, of
+# which about the square is left in f, and the Hessian of the errors is of where that step began.
+IN_F, IN_VARIANCE = 1e-6, 5e-3
+
 
 def tempered(v, betas):
     """beta_k V for each element of v, shape v.shape + (len(betas),); 0 * -inf = 0."""
@@ -130,7 +134,13 @@ def fit(v, betas, iid=True):
     if iid:
         variance, _, plain = long_run_variance(psi.sum(1))
         a[0] = np.clip(variance / plain, 1, 5)
-    return mbar(v, betas, f, a, 12)[0], a
+    return fit_with(v, betas, a[0]), a
+
+
+def fit_with(v, betas, weight):
+    """f where the reference has this weight."""
+    a = np.r_[weight, np.ones(len(betas) - 1)]
+    return mbar(v, betas, np.r_[0, -np.cumsum(bennett(v, betas)[0])], a, 14)[0]
 
 
 def round_evidence(v, replicas, betas, iid=True):

@@ -42,7 +42,7 @@ def test_pairs_agree_with_the_oracle(n, n_chains):
     ratios, overlaps = evidence.bennett(v, betas)
     expected_ratios, expected_overlaps = oracle.bennett(v, betas)
     np.testing.assert_allclose(ratios, expected_ratios, rtol=1e-12)
-    np.testing.assert_allclose(overlaps, expected_overlaps, rtol=1e-10)
+    np.testing.assert_allclose(overlaps, expected_overlaps, rtol=1e-7)  # a step of 1e-8 before
 
 
 @pytest.mark.parametrize(("n", "n_chains"), SHAPES)
@@ -64,14 +64,24 @@ def test_a_round_agrees_with_the_oracle(n, n_chains, iid):
     got = evidence.round_evidence(v, replicas, betas, reference_is_iid=iid)
     expected = oracle.round_evidence(v, replicas, betas, iid=iid)
     assert got.method == "mbar"
-    # The Hessian of the error is that of the last step, which moves nothing by more than 1e-6.
-    np.testing.assert_allclose(
-        [got.variance, got.dof, got.effective_tours, got.sqrt_ratio], expected[1:], rtol=1e-5
-    )
-    assert got.log_z == pytest.approx(expected[0], rel=1e-10)
+    errors = [got.variance, got.dof, got.effective_tours, got.sqrt_ratio]
+    np.testing.assert_allclose(errors, expected[1:], rtol=oracle.IN_VARIANCE)
+    assert got.log_z == pytest.approx(expected[0], abs=oracle.IN_F)
     f, a = oracle.fit(v, betas, iid=iid)
-    np.testing.assert_allclose(got.log_z_by_chain, -f, atol=1e-11)
-    assert got.reference_weight == pytest.approx(a[0], rel=1e-9)
+    np.testing.assert_allclose(got.log_z_by_chain, -f, atol=oracle.IN_F)
+    assert got.reference_weight == pytest.approx(a[0], rel=1e-7)
+
+
+def test_the_last_scans_of_a_long_round_weigh_the_reference():
+    v, replicas, betas = normal_round(5000, 5, seed=6)
+    v[:904] = np.repeat(v[:113], 8, axis=0)  # with much more memory
+    got = evidence.round_evidence(v, replicas, betas)
+    _, whole = oracle.fit(v, betas)
+    _, last = oracle.fit(v[904:], betas)
+    assert got.reference_weight == pytest.approx(last[0], rel=0.01)  # from other Bennett's ratios
+    assert whole[0] > 1.2 * last[0] > 1.2
+    f = oracle.fit_with(v, betas, got.reference_weight)
+    assert got.log_z == pytest.approx(-f[-1], abs=oracle.IN_F)
 
 
 def test_an_iid_reference_is_assumed_only_at_beta_zero():

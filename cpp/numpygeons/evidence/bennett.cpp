@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "numpygeons/base/vectorised.hpp"
 #include "numpygeons/evidence/influence.hpp"
 #include "numpygeons/evidence/inputs.hpp"
 #include "numpygeons/evidence/stepping_stone.hpp"
@@ -23,19 +24,23 @@ struct Balance {
   double slope{};
 };
 
-Balance balance(std::span<const double> lower, std::span<const double> upper, double c) {
-  std::array<double, block_width> p{};
-  std::array<double, block_width> q{};
-  Balance result;
+/// Summed by place in the block first, so that all loops vectorise.
+NUMPYGEONS_VECTORISED Balance balance(std::span<const double> lower, std::span<const double> upper,
+                                      double c) {
+  std::array<double, block_width> excess{};
+  std::array<double, block_width> slope{};
   for (std::size_t start = 0; start < lower.size(); start += block_width) {
     const std::size_t count = std::min(block_width, lower.size() - start);
-    for (std::size_t b = 0; b < count; ++b) p[b] = logistic(lower[start + b] - c);
-    for (std::size_t b = 0; b < count; ++b) q[b] = logistic(c - upper[start + b]);
     for (std::size_t b = 0; b < count; ++b) {
-      result.excess += p[b] - q[b];
-      result.slope += p[b] * (1.0 - p[b]) + q[b] * (1.0 - q[b]);
+      const double p = logistic(lower[start + b] - c);
+      const double q = logistic(c - upper[start + b]);
+      excess[b] += p - q;
+      slope[b] += p * (1.0 - p) + q * (1.0 - q);
     }
   }
+  Balance result;
+  for (const double term : excess) result.excess += term;
+  for (const double term : slope) result.slope += term;
   return result;
 }
 
@@ -44,17 +49,24 @@ void fill_column(MatrixView<const double> v, std::size_t chain, double delta,
   for (std::size_t s = 0; s < v.n_rows; ++s) out[s] = delta * floored(v(s, chain));
 }
 
-/// The root of the balance; `start` must be finite.
-double solve(std::span<const double> lower, std::span<const double> upper, double start) {
+/// Where the balance has its root, and its slope there.
+struct Root {
+  double c{};
+  double slope{};
+};
+
+/// Newton's steps, of which the last leaves about its square; `start` must be finite.
+Root solve(std::span<const double> lower, std::span<const double> upper, double start) {
   constexpr int max_steps = 60;
   constexpr double longest_step = 20.0;
-  constexpr double tolerance = 1e-10;
+  constexpr double tolerance = 1e-8;
   constexpr double infinity = std::numeric_limits<double>::infinity();
   double c = start;
   double low = -infinity;
   double high = infinity;
+  Balance now;
   for (int n_steps = 0; n_steps < max_steps; ++n_steps) {
-    const Balance now = balance(lower, upper, c);
+    now = balance(lower, upper, c);
     (now.excess > 0.0 ? low : high) = c;
     const double step =
         std::clamp(now.excess / std::max(now.slope, 1e-300), -longest_step, longest_step);
@@ -67,7 +79,7 @@ double solve(std::span<const double> lower, std::span<const double> upper, doubl
     }
     if (std::fabs(step) < tolerance) break;
   }
-  return c;
+  return {.c = c, .slope = now.slope};
 }
 
 }  // namespace
@@ -88,9 +100,9 @@ Bennett bennett(MatrixView<const double> v, std::span<const double> betas) {
     fill_column(v, i + 1, delta, upper);
     const double middle = 0.5 * (stones.forward[i] + stones.backward[i]);
     if (std::isfinite(middle)) {
-      result.log_ratios.push_back(solve(lower, upper, middle));
-      result.overlaps.push_back(balance(lower, upper, result.log_ratios[i]).slope /
-                                static_cast<double>(v.n_rows));
+      const Root root = solve(lower, upper, middle);
+      result.log_ratios.push_back(root.c);
+      result.overlaps.push_back(root.slope / static_cast<double>(v.n_rows));
     } else {
       result.log_ratios.push_back(middle);
       result.overlaps.push_back(0.0);

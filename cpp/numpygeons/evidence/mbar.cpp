@@ -121,7 +121,7 @@ std::optional<MbarFit> mbar_step(MatrixView<const double> v, std::span<const dou
 
 std::optional<MbarFit> mbar_root(MatrixView<const double> v, std::span<const double> betas,
                                  std::span<const double> start, std::span<const double> weights) {
-  constexpr End end{.n_steps = 20, .largest_move = 1e-6};
+  constexpr End end{.n_steps = 20, .largest_move = 1e-3};
   auto fit = newton(v, betas, start, weights, end);
   if (fit && fit->last_move > end.largest_move) return std::nullopt;
   return fit;

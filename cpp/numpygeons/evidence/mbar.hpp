@@ -53,9 +53,10 @@ struct MbarFit {
                                                std::span<const double> start,
                                                std::span<const double> weights);
 
-/// Newton steps until none of the entries moves by more than 1e-6, of which the square is left; two
-/// or three from a good start. The Hessian is that of the last step. Nothing, too, when 20 steps do
-/// not do.
+/// Newton steps until none of the entries moves by more than 1e-3, of which about the square is
+/// left, a thousandth of the standard error or less: rounds long enough for a smaller one start
+/// nearer. One or two from Bennett's ratios. The Hessian is that of the last step. Nothing, too,
+/// when 20 steps do not do.
 [[nodiscard]] std::optional<MbarFit> mbar_root(MatrixView<const double> v,
                                                std::span<const double> betas,
                                                std::span<const double> start,

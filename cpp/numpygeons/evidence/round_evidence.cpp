@@ -39,30 +39,46 @@ void take_error(RoundEvidence& result, const InfluenceVariance& error) {
   result.sqrt_ratio = error.sqrt_ratio();
 }
 
-std::optional<InfluenceVariance> error_of_fit(const Round& round,
-                                              const std::optional<MbarFit>& fit) {
+InfluenceVariance error_of_fit(const Round& round, const MbarFit& fit) {
+  const std::vector<double> direction = fit.direction(round.betas.size() - 1);
+  return error_of(round, mbar_influence(round.v, round.betas, fit, direction));
+}
+
+/// The last `n` scans.
+Round tail(const Round& round, std::size_t n) {
+  const std::size_t first = round.v.n_rows - std::min(n, round.v.n_rows);
+  const auto rows = [first](auto matrix) {
+    return decltype(matrix){matrix.data + first * matrix.n_columns, matrix.n_rows - first,
+                            matrix.n_columns};
+  };
+  return {.v = rows(round.v), .replicas = rows(round.replicas), .betas = round.betas};
+}
+
+/// Independent draws say more than correlated ones: how much more, a fit of some scans with equal
+/// weights tells well enough, since any weight is right and those near the best are as good.
+std::optional<double> weight_of_iid_reference(const Round& round, std::span<const double> f) {
+  constexpr std::size_t enough_scans = 4096;
+  constexpr double largest_weight = 5.0;
+  const Round some = tail(round, enough_scans);
+  const std::vector<double> equal(round.betas.size(), 1.0);
+  const std::optional<MbarFit> fit = mbar_step(some.v, some.betas, f, equal);
   if (!fit) return std::nullopt;
-  const std::vector<double> direction = fit->direction(round.betas.size() - 1);
-  return error_of(round, mbar_influence(round.v, round.betas, *fit, direction));
+  return std::clamp(error_of_fit(some, *fit).autocorrelation_time, 1.0, largest_weight);
 }
 
 /// Replaces Bennett's estimate by MBAR's; false when its equations are not solved.
 bool refine(const Round& round, bool reference_is_iid, RoundEvidence& result) {
-  constexpr double largest_weight = 5.0;
   std::vector<double> weights(round.betas.size(), 1.0);
   std::vector<double> f;
   for (const double log_z : result.log_z_by_chain) f.push_back(-log_z);
-  std::optional<MbarFit> fit = mbar_step(round.v, round.betas, f, weights);
-  if (!fit) return false;
   if (reference_is_iid) {
-    // Independent draws say more than correlated ones; the fit with equal weights tells how much.
-    const double time = error_of_fit(round, fit)->autocorrelation_time;
-    weights[0] = std::clamp(time, 1.0, largest_weight);
+    const std::optional<double> weight = weight_of_iid_reference(round, f);
+    if (!weight) return false;
+    weights[0] = *weight;
   }
-  fit = mbar_root(round.v, round.betas, fit->f, weights);
-  const std::optional<InfluenceVariance> error = error_of_fit(round, fit);
-  if (!error) return false;
-  take_error(result, *error);
+  const std::optional<MbarFit> fit = mbar_root(round.v, round.betas, f, weights);
+  if (!fit) return false;
+  take_error(result, error_of_fit(round, *fit));
   result.method = EvidenceMethod::mbar;
   result.reference_weight = weights[0];
   for (std::size_t k = 0; k < f.size(); ++k) result.log_z_by_chain[k] = 0.0 - fit->f[k];
