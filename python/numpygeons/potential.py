@@ -6,14 +6,15 @@ needs no evaluation: at any beta the gradient is their combination.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from numpygeons.arrays import Array
 from numpygeons.path import Path
+from numpygeons.values_on_demand import Split, split
 
 
 class State(NamedTuple):
@@ -26,7 +27,16 @@ class State(NamedTuple):
     grad_v: Array  # likewise
 
 
-Evaluate = Callable[[Array], State]
+class Evaluate(Protocol):
+    """The function x -> State of a path."""
+
+    def __call__(self, x: Array, valued: Array | bool = True) -> State:
+        """The state at x, shape (dimension,), at the cost of one gradient.
+
+        Where `valued`, which may be traced, is false, log gamma_0 and V are NaN and cost nothing:
+        all that a step in mid-trajectory needs is the gradients.
+        """
+        ...
 
 
 def log_density(state: State, beta: Array) -> Array:
@@ -49,7 +59,7 @@ def make_evaluate(path: Path, *, with_gradients: bool) -> Evaluate:
     def finite(g: Array) -> Array:
         return jnp.where(jnp.isfinite(g), g, jnp.zeros_like(g))
 
-    def evaluate(x: Array) -> State:
+    def evaluate_all(x: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         if with_gradients:
             log_reference, grad_reference = jax.value_and_grad(path.log_reference)(x)
             v, grad_v = jax.value_and_grad(path.log_ratio)(x)
@@ -57,6 +67,22 @@ def make_evaluate(path: Path, *, with_gradients: bool) -> Evaluate:
             log_reference, v = path.log_reference(x), path.log_ratio(x)
             grad_reference = grad_v = jnp.zeros((0,), x.dtype)
         v = jnp.where(jnp.isnan(v), -jnp.inf, v)
-        return State(x, log_reference, v, finite(grad_reference), finite(grad_v))
+        return (log_reference, v), (finite(grad_reference), finite(grad_v))
+
+    @cache
+    def parts(shape: tuple[int, ...], dtype: Any) -> Split:
+        return split(evaluate_all, jax.ShapeDtypeStruct(shape, dtype))
+
+    def evaluate(x: Array, valued: Array | bool = True) -> State:
+        if valued is True:
+            values, gradients = evaluate_all(x)
+        else:
+            always, on_demand = parts(x.shape, x.dtype)
+            gradients, handed_over = always(x)
+            unknown = jnp.full((), jnp.nan, x.dtype)
+            values = jax.lax.cond(
+                valued, lambda: on_demand(handed_over), lambda: (unknown, unknown)
+            )
+        return State(x, *values, *gradients)
 
     return evaluate

@@ -54,3 +54,17 @@ def test_an_explorer_without_gradients_carries_none():
     state = evaluated(lambda x: x[1], with_gradients=False)
     assert state.grad_v.shape == state.grad_reference.shape == (0,)
     assert state.v == -1.5
+
+
+def test_values_are_left_out_where_nobody_asks_for_them():
+    path = SimpleNamespace(
+        log_reference=lambda x: -0.5 * jnp.sum(x**2), log_ratio=lambda x: jnp.log(x[0] ** 2 + 1)
+    )
+    evaluate = jax.jit(make_evaluate(path, with_gradients=True))
+    x = jnp.asarray(X)
+    whole, asked, not_asked = evaluate(x), evaluate(x, True), evaluate(x, False)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), whole, asked)
+    assert np.isnan(not_asked.log_reference)
+    assert np.isnan(not_asked.v)
+    for name in ("x", "grad_reference", "grad_v"):
+        np.testing.assert_array_equal(getattr(asked, name), getattr(not_asked, name))

@@ -58,11 +58,12 @@ def _doubles(x64):
     """In double precision."""
 
 
-def evaluate(x):
+def evaluate(x, valued=True):
     index = jnp.round(x[0] / SPACING).astype(jnp.int32)
     inside = (index >= 0) & (index < N_POINTS)
     at = jnp.clip(index, 0, N_POINTS - 1)
     v = jnp.where(inside, jnp.asarray(V)[at], -jnp.inf)
+    v = jnp.where(valued, v, jnp.nan)
     return State(x, jnp.asarray(LOG_REFERENCE)[at], v, jnp.zeros(1), jnp.zeros(1))
 
 

@@ -31,13 +31,14 @@ N_COPIES = 40_000
 LEAST_P = 1e-6
 
 
-def evaluate(x):
+def evaluate(x, valued=True):
     """A funnel: x0 ~ N(0, 1), x1 | x0 ~ N(0, exp(x0)^2); split over the pair at beta = 1/2."""
 
     def log_density(x):
         return -0.5 * x[0] ** 2 - x[0] - 0.5 * (x[1] * jnp.exp(-x[0])) ** 2
 
     value, slope = jax.value_and_grad(log_density)(x)
+    value = jnp.where(valued, value, jnp.nan)
     return State(x, 0.5 * value, value, 0.5 * slope, slope)
 
 

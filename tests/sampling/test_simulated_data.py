@@ -153,8 +153,8 @@ class WrongFactor(Given):
     def evaluate(self, y):
         right = super().evaluate(y)
 
-        def evaluate(x):
-            state = right(x)
+        def evaluate(x, valued=True):
+            state = right(x, valued)
             return state._replace(v=1.5 * state.v, grad_v=1.5 * state.grad_v)
 
         return evaluate
@@ -166,8 +166,8 @@ class NoDeterminant(Given):
     def evaluate(self, y):
         right = super().evaluate(y)
 
-        def evaluate(x):
-            state = right(x)
+        def evaluate(x, valued=True):
+            state = right(x, valued)
             return state._replace(
                 log_reference=state.log_reference - x[LOG_TAU],
                 grad_reference=state.grad_reference.at[LOG_TAU].add(-1),

@@ -112,12 +112,16 @@ def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
     """
     # Under vmap a branch gets a copy per lane of whatever it reads from outside: not of the model's
     # data, which stay inside this call, nor of all tables, which are cut before.
-    evaluate = jax.jit(evaluate)
+    evaluate_all: Callable[[Array], State] = jax.jit(evaluate)
+
+    def evaluate_lane(x: Array, valued: Array | bool = True) -> State:
+        return evaluate_all(x)  # some lane always wants the values
 
     def explore_one(
         beta: Array, state: State, own_tuning: Any, noise: Noise
     ) -> tuple[State, Array]:
-        return explorer.explore(evaluate, state, beta, row_of(own_tuning, jnp.int32(0)), noise)
+        tuning = row_of(own_tuning, jnp.int32(0))
+        return explorer.explore(evaluate_lane, state, beta, tuning, noise)
 
     def explore_batch(
         batch: Array, replicas: Replicas, statistics: Array, given: Any

@@ -37,8 +37,9 @@ class AutoHMC(AutoStep):
     def _trial(
         self, evaluate: Evaluate, origin: State, p: Array, beta: Array, step: Array, scale: Array
     ) -> tuple[State, Array]:
-        def one(_: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
-            return leapfrog(evaluate, *carry, beta, step, scale)
+        def one(i: Array, carry: tuple[State, Array]) -> tuple[State, Array]:
+            valued = self.n_leapfrog == 1 or i == self.n_leapfrog - 1
+            return leapfrog(evaluate, *carry, beta, step, scale, valued)
 
         end: tuple[State, Array] = jax.lax.fori_loop(0, self.n_leapfrog, one, (origin, p))
         return end

@@ -213,16 +213,18 @@ class HMC:
             return here.x + step * by_scale(walk, p, False), p
 
         def turn(i: Array, walk: Walk) -> Walk:
-            """One evaluation, of a proposal or at the end of a leapfrog step."""
+            """One evaluation, of a proposal or at the end of a leapfrog step. The density itself is
+            asked for only where it decides."""
+            is_last = i == n_evaluations - 1
             if not mixed:
                 x, p = leap(i, walk)
-                return walk._replace(moving=evaluate(x), p=p)
+                return walk._replace(moving=evaluate(x, is_last), p=p)
             independent = i < n_independent
             j = jnp.minimum(i, self.max_independent - 1)
             x, p = jax.lax.cond(
                 independent, lambda: (proposals.x[j], walk.p), lambda: leap(i, walk)
             )
-            there = evaluate(x)
+            there = evaluate(x, independent | is_last)
 
             def decide() -> Walk:
                 difference = (

@@ -8,13 +8,20 @@ from numpygeons.potential import Evaluate, State, gradient
 
 
 def leapfrog(
-    evaluate: Evaluate, state: State, p: Array, beta: Array, step: Array, scale: Array
+    evaluate: Evaluate,
+    state: State,
+    p: Array,
+    beta: Array,
+    step: Array,
+    scale: Array,
+    valued: Array | bool = True,
 ) -> tuple[State, Array]:
-    """One step of size `step` in units of `scale`, at the cost of one gradient.
+    """One step of size `step` in units of `scale`, at the cost of one gradient; whether `valued` is
+    the evaluation's.
 
     The momentum p, shape (dimension,), is standard normal at rest; `scale` is the inverse square
     root of the mass: a number per coordinate, or a matrix.
     """
     p = p + 0.5 * step * scaled_gradient(scale, gradient(state, beta))
-    there = evaluate(state.x + step * scaled(scale, p))
+    there = evaluate(state.x + step * scaled(scale, p), valued)
     return there, p + 0.5 * step * scaled_gradient(scale, gradient(there, beta))
