@@ -44,7 +44,8 @@ PYTHON_LAYERS = (
     {"model_checks", "flat", "model_jaxpr"},
     {"settings", "records", "ranks"},
     {"compilation_cache"},
-    {"arrays", "errors", "witness", "program_store"},
+    {"values_on_demand"},
+    {"arrays", "blas", "errors", "witness", "program_store"},
 )
 # The result hands over to what draws on it, and imports that only when asked.
 LATE = {("result", name) for name in ("report", "to_arviz", "plots", "checkpoint")}

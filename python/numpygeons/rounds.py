@@ -15,6 +15,7 @@ import numpy as np
 from numpygeons import _core
 from numpygeons.arrays import Floats
 from numpygeons.between import Between, Midway, nowhere
+from numpygeons.blas import one_blas_thread
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import Replicas, at_least_two
@@ -116,7 +117,7 @@ class Rounds:
             When the ranks do not all have the same run before them.
         """
         if not self.is_prepared:
-            with jax.enable_x64(self.path.dtype == np.float64):
+            with jax.enable_x64(self.path.dtype == np.float64), one_blas_thread():
                 self._prepare()
             self.is_prepared = self.is_started = True
 
@@ -181,7 +182,8 @@ class Rounds:
         `keeper` sees the round in its middle when it is due; all ranks have one, or none.
         `interrupts` are those that the rounds are within.
         """
-        with jax.enable_x64(self.path.dtype == np.float64):  # also where the caller has left it
+        # In the path's precision, also where the caller has left it.
+        with jax.enable_x64(self.path.dtype == np.float64), one_blas_thread():
             interrupts = interrupts or Interrupts(self.team.ranks, self._coordinator)
             return self._advance(progress, keeper, interrupts)
 
