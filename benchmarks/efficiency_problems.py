@@ -40,10 +40,15 @@ def uses_x64(name: str) -> bool:
     return name in ("coin", "mrna")
 
 
-def mrna_file() -> Path:
-    """Where the mRNA data are expected: NUMPYGEONS_REFERENCE, or ../shared/reference."""
+def reference_folder() -> Path:
+    """Where reference problems are expected: NUMPYGEONS_REFERENCE, or ../shared/reference."""
     default = ROOT.parent / "shared" / "reference"
-    return Path(os.environ.get("NUMPYGEONS_REFERENCE", default)) / MRNA
+    return Path(os.environ.get("NUMPYGEONS_REFERENCE", default))
+
+
+def mrna_file() -> Path:
+    """Where the mRNA data are expected."""
+    return reference_folder() / MRNA
 
 
 def missing(name: str) -> str | None:

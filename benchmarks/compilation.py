@@ -1,0 +1,95 @@
+"""Times the compilation of every reference problem, with no cache and from a full one:
+
+    python benchmarks/compilation.py [--problems mrna,hmm_example] [--runs 3]
+
+The problems are read from the folder `NUMPYGEONS_REFERENCE`, or `../shared/reference`. Each figure
+is the median over processes of their own, one after another; compilation includes tracing. Double
+precision, default explorer.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from typing import Any
+
+import apart
+from efficiency import names
+from efficiency_problems import reference_folder
+from overhead import line, machine
+
+COLUMNS = ("problem", "dim.", "compile s", "from the cache s")
+N_CHAINS = 10
+
+
+def problems() -> dict[str, Any]:
+    """The reference problems by name."""
+    sys.path.insert(0, str(reference_folder() / "problems"))
+    import models  # type: ignore[import-not-found]
+
+    found: dict[str, Any] = models.PROBLEMS
+    return found
+
+
+def point(name: str) -> None:
+    """Gives what compiling one problem takes; a round of two scans follows."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    import numpygeons
+    from numpygeons.path import as_path
+
+    problem = problems()[name]
+    target = numpygeons.NumPyroPath(problem.model, (), problem.kwargs())
+    pt = numpygeons.pigeons(target, n_chains=N_CHAINS, n_rounds=1, show_report=False)
+    apart.give(
+        {
+            "dimension": as_path(target).dimension,
+            "seconds": pt.rounds[0].compile_seconds,
+        }
+    )
+
+
+def row(name: str, compiled: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[str]:
+    """The cells of a problem, from processes without a cache and with a full one."""
+    medians = (statistics.median(one["seconds"] for one in some) for some in (compiled, found))
+    return [name, f"{compiled[0]['dimension']:,}", *(f"{median:.2f}" for median in medians)]
+
+
+def cells(name: str, runs: int) -> list[str]:
+    """Measures a problem, or says what went wrong."""
+    compiled, found = [], []
+    arguments = [__file__, "--point", name]
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(runs + 1):
+            for results, cache in ((compiled, "off"), (found, folder)):
+                if turn == 0 and results is compiled:
+                    continue  # the first only fills the cache
+                one, trouble = apart.run_apart(arguments, settings={"NUMPYGEONS_CACHE": cache})
+                if trouble:
+                    return [name, trouble]
+                results += one if turn else []
+    return row(name, compiled, found)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--point"]:
+        point(sys.argv[2])
+        return
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--problems", default="", help="names, with commas between; default all")
+    parser.add_argument("--runs", type=int, default=3, help="per figure, which is their median")
+    options = parser.parse_args()
+    if not (reference_folder() / "problems").is_dir():
+        sys.exit(f"no reference problems in {reference_folder()}: set NUMPYGEONS_REFERENCE")
+    print(f"{machine()}; medians of {options.runs} runs\n")
+    print(line(COLUMNS, len(COLUMNS)))
+    print("|" + " --- |" * len(COLUMNS), flush=True)
+    for name in names(options.problems, tuple(problems())):
+        print(line(cells(name, options.runs), len(COLUMNS)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
