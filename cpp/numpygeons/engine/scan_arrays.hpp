@@ -1,4 +1,4 @@
-/// Names the arrays that explorers and the coordinator hand each other, by scan and by block of scans.
+/// Names the arrays that explorers and the coordinator hand each other, by scan and by block.
 #pragma once
 
 #include <cstdint>
