@@ -10,7 +10,6 @@ width gives other last bits, other tuning and so another number of gradients.
 import argparse
 import statistics
 import sys
-from typing import Any
 
 import apart
 import numpy as np
@@ -18,7 +17,7 @@ import overhead_models
 from efficiency import names, number
 from efficiency_problems import Problem
 from overhead import line, machine
-from overhead_timing import FIRST_ROUNDS, LEAST_SECONDS, MOST_ROUNDS
+from overhead_timing import LEAST_SECONDS, long_enough, runner
 
 TITLES = overhead_models.TITLES | {
     "gp_20": "Gaussian process of 20 points, f32",
@@ -98,25 +97,9 @@ def point(name: str, lanes: int, runs: int, least_seconds: float) -> None:
     """Gives the times of one model and width: medians over seeds."""
     import jax
 
-    import numpygeons
-
     jax.config.update("jax_enable_x64", overhead_models.uses_x64(name))
-    model = problem(name)
-    target = numpygeons.NumPyroPath(model.model, model.model_args)
-
-    def run(n_rounds: int, seed: int) -> Any:
-        return numpygeons.pigeons(
-            target,
-            n_chains=model.n_chains,
-            n_rounds=n_rounds,
-            seed=seed,
-            lanes=lanes,
-            show_report=False,
-        )
-
-    pt = run(FIRST_ROUNDS, 1)
-    while pt.rounds[-1].seconds < least_seconds and len(pt.rounds) < MOST_ROUNDS:
-        pt.extend(1)
+    _, run = runner(problem(name), lanes=lanes)
+    pt = long_enough(run, least_seconds)
     last = [run(len(pt.rounds), seed).rounds[-1] for seed in range(1, runs + 1)]
     apart.give(
         {

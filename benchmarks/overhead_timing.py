@@ -98,16 +98,11 @@ class BareGradient:
         return min(seconds(loop, n) / n for loop, n in self._loops)
 
 
-def timing(
-    problem: Problem, runs: int, least_seconds: float = LEAST_SECONDS, **settings: Any
-) -> Timing:
-    """Runs the model, with as many rounds as make the last one long enough, with several seeds;
-    bare gradients are timed before and after each. `settings` are those of `pigeons`."""
+def runner(problem: Problem, **settings: Any) -> tuple[Any, Callable[[int, int], Any]]:
+    """The problem as a target, and a function of a number of rounds and a seed that runs it."""
     import numpygeons
-    from numpygeons.path import as_path
 
     target = numpygeons.NumPyroPath(problem.model, problem.model_args)
-    path = as_path(target)
 
     def run(n_rounds: int, seed: int) -> Any:
         return numpygeons.pigeons(
@@ -119,9 +114,27 @@ def timing(
             **settings,
         )
 
+    return target, run
+
+
+def long_enough(run: Callable[[int, int], Any], least_seconds: float) -> Any:
+    """A run with as many rounds as make the last one take so long."""
     pt = run(FIRST_ROUNDS, 1)
     while pt.rounds[-1].seconds < least_seconds and len(pt.rounds) < MOST_ROUNDS:
         pt.extend(1)
+    return pt
+
+
+def timing(
+    problem: Problem, runs: int, least_seconds: float = LEAST_SECONDS, **settings: Any
+) -> Timing:
+    """Runs the model, with as many rounds as make the last one long enough, with several seeds;
+    bare gradients are timed before and after each. `settings` are those of `pigeons`."""
+    from numpygeons.path import as_path
+
+    target, run = runner(problem, **settings)
+    path = as_path(target)
+    pt = long_enough(run, least_seconds)
     n_rounds = len(pt.rounds)
     latents = {name: value[-1] for name, value in pt.samples.items()}
     x = path.unconstrain(latents)
