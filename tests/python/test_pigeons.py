@@ -91,7 +91,8 @@ def test_the_evidence_curve_starts_at_zero_and_ends_at_the_rounds_estimate(pt):
     np.testing.assert_array_equal(betas, pt.schedule)
     assert log_z[0] == pytest.approx(0, abs=1e-12)
     assert error[0] == pytest.approx(0, abs=1e-9)
-    assert log_z[-1] == pytest.approx(pt.rounds[-1].log_z, abs=1e-9)
+    # The equations of MBAR are solved up to a step of 1e-3, whose square is left.
+    assert log_z[-1] == pytest.approx(pt.rounds[-1].log_z, abs=1e-6)
     _, inside, _ = pt.log_z_curve([0.1, 0.5])
     assert log_z[-1] < inside[1] < inside[0] < 0
     with pytest.raises(ValueError, match="betas must lie in"):
