@@ -50,3 +50,22 @@ def run_apart(
         if trouble and trouble.startswith("failed"):
             print(f"{' '.join(arguments)}:\n{err.read_text()[-3000:]}", file=sys.stderr)
     return [json.loads(line.removeprefix(MARK)) for line in lines if line.startswith(MARK)], trouble
+
+
+def cold_and_warm(
+    arguments: list[str], runs: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str | None]:
+    """The results of `runs` processes without a cache of compiled programs, of as many with a full
+    one, and what went wrong, if anything did; in turn, so that both meet the same load."""
+    cold: list[dict[str, Any]] = []
+    warm: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(runs + 1):
+            for results, cache in ((cold, "off"), (warm, folder)):
+                if turn == 0 and results is cold:
+                    continue  # the first only fills the cache
+                one, trouble = run_apart(arguments, settings={"NUMPYGEONS_CACHE": cache})
+                if trouble:
+                    return cold, warm, trouble
+                results += one if turn else []
+    return cold, warm, None

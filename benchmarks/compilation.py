@@ -10,13 +10,12 @@ precision, default explorer.
 import argparse
 import statistics
 import sys
-import tempfile
 from typing import Any
 
 import apart
 from efficiency import names
 from efficiency_problems import reference_folder
-from overhead import line, machine
+from overhead import line, machine, print_head
 
 COLUMNS = ("problem", "dim.", "compile s", "from the cache s")
 N_CHAINS = 10
@@ -58,18 +57,8 @@ def row(name: str, compiled: list[dict[str, Any]], found: list[dict[str, Any]]) 
 
 def cells(name: str, runs: int) -> list[str]:
     """Measures a problem, or says what went wrong."""
-    compiled, found = [], []
-    arguments = [__file__, "--point", name]
-    with tempfile.TemporaryDirectory() as folder:
-        for turn in range(runs + 1):
-            for results, cache in ((compiled, "off"), (found, folder)):
-                if turn == 0 and results is compiled:
-                    continue  # the first only fills the cache
-                one, trouble = apart.run_apart(arguments, settings={"NUMPYGEONS_CACHE": cache})
-                if trouble:
-                    return [name, trouble]
-                results += one if turn else []
-    return row(name, compiled, found)
+    compiled, found, trouble = apart.cold_and_warm([__file__, "--point", name], runs)
+    return [name, trouble] if trouble else row(name, compiled, found)
 
 
 def main() -> None:
@@ -85,8 +74,7 @@ def main() -> None:
     if not (reference_folder() / "problems").is_dir():
         sys.exit(f"no reference problems in {reference_folder()}: set NUMPYGEONS_REFERENCE")
     print(f"{machine()}; medians of {options.runs} runs\n")
-    print(line(COLUMNS, len(COLUMNS)))
-    print("|" + " --- |" * len(COLUMNS), flush=True)
+    print_head(COLUMNS)
     for name in names(options.problems, tuple(problems())):
         print(line(cells(name, options.runs), len(COLUMNS)), flush=True)
 

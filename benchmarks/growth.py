@@ -16,7 +16,7 @@ from typing import Any
 import apart
 import overhead_models
 from efficiency import number
-from overhead import line, machine, peak_mb
+from overhead import line, machine, peak_mb, print_head
 from overhead_timing import LEAST_SECONDS
 
 SIZES = {
@@ -105,8 +105,8 @@ def main() -> None:
     print(f"{machine()}; medians of {options.runs} runs")
     points: dict[str, list[dict[str, Any]]] = {kind: [] for kind in SIZES}
     for kind, sizes in SIZES.items():
-        print("\n" + line([kind, *COLUMNS], len(COLUMNS) + 1))
-        print("|" + " --- |" * (len(COLUMNS) + 1), flush=True)
+        print()
+        print_head([kind, *COLUMNS])
         for size in sizes:
             if size > options.largest:
                 continue

@@ -16,7 +16,7 @@ import numpy as np
 import overhead_models
 from efficiency import names, number
 from efficiency_problems import Problem
-from overhead import line, machine
+from overhead import line, machine, print_head
 from overhead_timing import LEAST_SECONDS, long_enough, runner
 
 TITLES = overhead_models.TITLES | {
@@ -153,8 +153,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=LEAST_SECONDS, help="of the last round")
     options = parser.parse_args()
     print(f"{machine()}; medians of {options.runs} runs\n")
-    print(line(COLUMNS, len(COLUMNS)))
-    print("|" + " --- |" * len(COLUMNS), flush=True)
+    print_head(COLUMNS)
     for name in names(options.models, tuple(TITLES)):
         print(line(cells(name, options.runs, options.seconds), len(COLUMNS)), flush=True)
 

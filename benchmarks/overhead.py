@@ -12,7 +12,6 @@ import os
 import platform
 import statistics
 import sys
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -123,6 +122,12 @@ def line(cells: list[str] | tuple[str, ...], width: int) -> str:
     return "| " + " | ".join([*cells, *[""] * (width - len(cells))]) + " |"
 
 
+def print_head(columns: list[str] | tuple[str, ...]) -> None:
+    """The first two lines of a table."""
+    print(line(columns, len(columns)))
+    print("|" + " --- |" * len(columns), flush=True)
+
+
 def row(
     title: str, timing: dict[str, Any], cold: list[dict[str, Any]], warm: list[dict[str, Any]]
 ) -> list[str]:
@@ -160,31 +165,22 @@ def cells(name: str, runs: int, least_seconds: float, n_rounds: int) -> list[str
     found, trouble = apart.run_apart(arguments)
     if trouble:
         return [title, trouble]
-    cold, warm = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for turn in range(runs + 1):  # in turn, so that both meet the same load
-            for results, cache in ((cold, "off"), (warm, folder)):
-                if turn == 0 and results is cold:
-                    continue  # the first only fills the cache
-                arguments = [__file__, "--process-of", name, str(n_rounds)]
-                one, trouble = apart.run_apart(arguments, settings={"NUMPYGEONS_CACHE": cache})
-                if trouble:
-                    return [title, trouble]
-                results += one if turn else []
+    arguments = [__file__, "--process-of", name, str(n_rounds)]
+    cold, warm, trouble = apart.cold_and_warm(arguments, runs)
+    if trouble:
+        return [title, trouble]
     return row(title, found[0], cold, warm)
 
 
 def table(models: list[str], runs: int, least_seconds: float, n_rounds: int) -> None:
-    print(line(COLUMNS, len(COLUMNS)))
-    print("|" + " --- |" * len(COLUMNS), flush=True)
+    print_head(COLUMNS)
     for name in models:
         print(line(cells(name, runs, least_seconds, n_rounds), len(COLUMNS)), flush=True)
 
 
 def peers_table(models: list[str], methods: list[str], least_ess: float, timeout: float) -> None:
     columns = overhead_peers.COLUMNS
-    print(line(columns, len(columns)))
-    print("|" + " --- |" * len(columns), flush=True)
+    print_head(columns)
     for name, method in overhead_peers.pairs(models, methods):
         row = overhead_peers.cells(name, method, least_ess, timeout)
         print(line(row, len(columns)), flush=True)
