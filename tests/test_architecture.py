@@ -44,7 +44,8 @@ PYTHON_LAYERS = (
     {"model_checks", "flat", "model_jaxpr"},
     {"settings", "records", "ranks"},
     {"compilation_cache"},
-    {"values_on_demand"},
+    {"values_on_demand", "matrix_order"},
+    {"jaxprs"},
     {"arrays", "blas", "errors", "witness", "program_store"},
 )
 # The result hands over to what draws on it, and imports that only when asked.

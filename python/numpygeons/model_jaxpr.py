@@ -13,6 +13,8 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters.partial_eval import dce_jaxpr
 
+from numpygeons.matrix_order import along_longer_axes
+
 __all__ = ["Traced"]
 
 
@@ -28,7 +30,8 @@ class Traced:
     """
 
     def __init__(self, function: Callable[..., dict[str, Any]], *arguments: Any) -> None:
-        self._program, self.shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        traced, self.shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        self._program = along_longer_axes(traced)
 
     def part(self, name: str) -> Callable[..., Any]:
         """Return the function of the same arguments that computes output `name` alone."""

@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array
 
 from numpygeons.flat import FlatLayout, default_float
+from numpygeons.model_jaxpr import Traced
 from numpygeons.model_program import default_key, trace_model, typed_key
 
 __all__ = ["JaxTarget", "NumPyroPath", "Path", "as_path"]
@@ -323,22 +324,24 @@ def _path_of_functions(target: JaxTarget) -> Path:
         user_initial = target.initial
         initial = lambda key: flat_of(user_initial(typed_key(key)))  # noqa: E731
 
-    def log_reference(x: Array) -> Array:
-        return jnp.asarray(target.log_reference(tree_of(x)), layout.dtype)
-
     def log_pair(x: Array) -> tuple[Array, Array]:
-        reference = log_reference(x)
+        reference = jnp.asarray(target.log_reference(tree_of(x)), layout.dtype)
         goal = jnp.asarray(target.log_target(tree_of(x)), layout.dtype)
         outside = jnp.isneginf(reference) & jnp.isneginf(goal)
         difference = jnp.where(outside, 0.0, goal) - jnp.where(outside, 0.0, reference)
         return reference, jnp.where(outside, -jnp.inf, difference)
 
+    def parts(x: Array) -> dict[str, Any]:
+        pair = log_pair(x)
+        return {"log_reference": pair[0], "log_ratio": pair[1], "log_pair": pair}
+
+    evaluated = Traced(parts, jnp.zeros(layout.dimension, layout.dtype))
     return Path(
         dimension=layout.dimension,
         dtype=layout.dtype,
-        log_reference=log_reference,
-        log_ratio=lambda x: log_pair(x)[1],
-        log_pair=log_pair,
+        log_reference=evaluated.part("log_reference"),
+        log_ratio=evaluated.part("log_ratio"),
+        log_pair=evaluated.part("log_pair"),
         sample_reference=lambda key: flat_of(target.sample_reference(typed_key(key))),
         constrain=layout.unflatten,
         unconstrain=layout.flatten,

@@ -6,15 +6,13 @@ the gradient, but not all: logarithms and sums, as long as half a gradient in sm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend.core import Literal
 
 from numpygeons.arrays import Array
-
-Values = dict[Any, Array]  # by variable of a traced function
+from numpygeons.jaxprs import constants_of, inlined, needed, read, replay, variables
 
 # What is computed again for the values rather than kept for them: it costs less than memory does.
 AGAIN = frozenset({
@@ -35,18 +33,17 @@ class Split(NamedTuple):
 
 def split(function: Callable[[Array], tuple[Any, Any]], x: Any) -> Split:
     """Splits `function`, traced for arguments of the shape and dtype of `x`."""
-    traced, (values, others) = jax.make_jaxpr(function, return_shape=True)(x)
-    traced = jax.make_jaxpr(lambda x: _evaluated(traced, x))(x)  # without calls inside
+    traced, (values, others) = inlined(function, x)
     jaxpr = traced.jaxpr
     n_values = len(jax.tree.leaves(values))
     value_outputs, other_outputs = jaxpr.outvars[:n_values], jaxpr.outvars[n_values:]
-    constants: Values = dict(zip(jaxpr.constvars, traced.consts, strict=True))
+    constants = constants_of(traced)
 
-    always = _needed(jaxpr.eqns, other_outputs)
+    always = needed(jaxpr.eqns, other_outputs)
     maker = {made: equation for equation in jaxpr.eqns for made in equation.outvars}
     handed_over: list[Any] = []
     again: set[int] = set()
-    wanted, seen = _variables(value_outputs), set(constants)
+    wanted, seen = variables(value_outputs), set(constants)
     while wanted:
         variable = wanted.pop()
         if variable in seen:
@@ -57,19 +54,19 @@ def split(function: Callable[[Array], tuple[Any, Any]], x: Any) -> Split:
             handed_over.append(variable)
         else:
             again.add(id(equation))
-            wanted += _variables(equation.invars)
+            wanted += variables(equation.invars)
 
     def compute_always(x: Array) -> tuple[Any, list[Array]]:
         known = constants | {jaxpr.invars[0]: x}
-        _evaluate((e for e in jaxpr.eqns if id(e) in always), known)
-        results = [_read(known, variable) for variable in other_outputs]
+        replay((e for e in jaxpr.eqns if id(e) in always), known)
+        results = [read(known, variable) for variable in other_outputs]
         tree = jax.tree.structure(others)
         return jax.tree.unflatten(tree, results), [known[variable] for variable in handed_over]
 
     def compute_on_demand(handed: list[Array]) -> Any:
         known = constants | dict(zip(handed_over, handed, strict=True))
-        _evaluate((e for e in jaxpr.eqns if id(e) in again), known)
-        results = [_read(known, variable) for variable in value_outputs]
+        replay((e for e in jaxpr.eqns if id(e) in again), known)
+        results = [read(known, variable) for variable in value_outputs]
         return jax.tree.unflatten(jax.tree.structure(values), results)
 
     return Split(compute_always, compute_on_demand)
@@ -77,48 +74,3 @@ def split(function: Callable[[Array], tuple[Any, Any]], x: Any) -> Split:
 
 def _is_worth_keeping(equation: Any, variable: Any) -> bool:
     return equation.primitive.name not in AGAIN or variable.aval.size <= SMALL
-
-
-def _variables(atoms: Iterable[Any]) -> list[Any]:
-    return [atom for atom in atoms if not isinstance(atom, Literal)]
-
-
-def _needed(equations: list[Any], outputs: list[Any]) -> set[int]:
-    """Identities of the equations that the outputs need, and of those with side effects."""
-    found: set[int] = set()
-    wanted = set(_variables(outputs))
-    for equation in reversed(equations):
-        if equation.effects or not wanted.isdisjoint(equation.outvars):
-            found.add(id(equation))
-            wanted.update(_variables(equation.invars))
-    return found
-
-
-def _read(known: Values, atom: Any) -> Any:
-    return atom.val if isinstance(atom, Literal) else known[atom]
-
-
-def _evaluate(equations: Iterable[Any], known: Values) -> None:
-    """Adds what the equations make to what is known, the bodies of jitted functions in place."""
-    for equation in equations:
-        arguments = [_read(known, atom) for atom in equation.invars]
-        if equation.primitive.name in ("jit", "pjit"):
-            results = _evaluated(equation.params["jaxpr"], *arguments)
-        else:
-            parameters = equation.primitive.get_bind_params(equation.params)
-            functions = ()
-            if isinstance(parameters, tuple):  # in older versions of JAX
-                functions, parameters = parameters
-            results = equation.primitive.bind(*functions, *arguments, **parameters)
-            if not equation.primitive.multiple_results:
-                results = [results]
-        known.update(zip(equation.outvars, results, strict=True))
-
-
-def _evaluated(traced: Any, *arguments: Any) -> list[Any]:
-    """The results of a traced function."""
-    jaxpr = traced.jaxpr
-    known: Values = dict(zip(jaxpr.constvars, traced.consts, strict=True))
-    known |= dict(zip(jaxpr.invars, arguments, strict=True))
-    _evaluate(jaxpr.eqns, known)
-    return [_read(known, variable) for variable in jaxpr.outvars]

@@ -10,7 +10,7 @@ large data, are faster inside it: they wait for memory, and kernels also for eac
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
@@ -21,6 +21,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 
 from numpygeons.compilation_cache import in_another_thread
 from numpygeons.drivers.dead_code import pruned
+from numpygeons.jaxprs import equations
 
 logger = logging.getLogger(__name__)
 
@@ -60,16 +61,6 @@ class Lowered:
     otherwise: Callable[[], Lowered] | None = None
 
 
-def _equations(jaxpr: Any) -> Iterator[Any]:
-    for equation in jaxpr.eqns:
-        yield equation
-        for value in equation.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(inner, "jaxpr", inner)
-                if hasattr(inner, "eqns"):
-                    yield from _equations(inner)
-
-
 def _is_large_product(equation: Any) -> bool:
     """Whether an equation multiplies two matrices, of a size that is worth a library's call."""
     if equation.primitive.name != "dot_general":
@@ -89,7 +80,7 @@ def _is_large_product(equation: Any) -> bool:
 
 def fits_one_function(function: Callable[..., Any], *arguments: Any) -> bool:
     """Whether XLA can compile `function`, and should, without calls of library kernels."""
-    for equation in _equations(jax.make_jaxpr(function)(*arguments)):
+    for equation in equations(jax.make_jaxpr(function)(*arguments)):
         if equation.primitive.name in LIBRARY_CALLS:
             return False
         if _is_large_product(equation):
