@@ -34,9 +34,25 @@ def overhead_factor(round_seconds: float, n_gradients: int, gradient_seconds: fl
     return round_seconds / (n_gradients * gradient_seconds)
 
 
-def bare_loops(path: Any, x: Any, *, with_value: bool) -> list[Callable[[int], Any]]:
-    """Loops of n gradients of the joint log density, from a state on, in the ways of compiling
-    them: by XLA's defaults, and as the package compiles small models, as one machine function."""
+def numpyro_density(problem: Problem, latents: dict[str, Any]) -> tuple[Callable[..., Any], Any]:
+    """NumPyro's own joint log density of the model, of a flat vector, and the vector of these
+    unconstrained latents."""
+    from jax.flatten_util import ravel_pytree
+    from numpyro.infer.util import potential_energy
+
+    x, unravel = ravel_pytree(latents)
+
+    def log_density(x: Any) -> Any:
+        return -potential_energy(problem.model, problem.model_args, {}, unravel(x))
+
+    return log_density, x
+
+
+def bare_loops(
+    log_density: Callable[..., Any], x: Any, *, with_value: bool
+) -> list[Callable[[int], Any]]:
+    """Loops of n gradients, from a state on, in the ways of compiling them: by XLA's defaults, and
+    as the package compiles small models, as one machine function."""
     import jax
     import jax.numpy as jnp
 
@@ -47,9 +63,6 @@ def bare_loops(path: Any, x: Any, *, with_value: bool) -> list[Callable[[int], A
         fits_one_function,
     )
 
-    def log_density(x):
-        return sum(path.log_pair(x))
-
     def gradient(x):
         if not with_value:
             return jax.grad(log_density)(x)
@@ -59,8 +72,7 @@ def bare_loops(path: Any, x: Any, *, with_value: bool) -> list[Callable[[int], A
     def loop(x, tiny, n):
         return jax.lax.fori_loop(0, n, lambda _, x: x + tiny * gradient(x), x)
 
-    x = jnp.asarray(x, path.dtype)
-    tiny = jnp.asarray(TINY, path.dtype)
+    tiny = jnp.asarray(TINY, x.dtype)
     compiled = [jax.jit(loop).lower(x, tiny, jnp.int32(1)).compile()]
     if fits_one_function(gradient, x):
         lowered = jax.jit(as_one_function(loop)).lower(x, tiny, jnp.int32(1))
@@ -137,9 +149,9 @@ def timing(
     pt = long_enough(run, least_seconds)
     n_rounds = len(pt.rounds)
     latents = {name: value[-1] for name, value in pt.samples.items()}
-    x = path.unconstrain(latents)
+    density, x = numpyro_density(problem, path.unflatten(path.unconstrain(latents)))
     bare = [
-        BareGradient(bare_loops(path, x, with_value=value), least_seconds / 4)
+        BareGradient(bare_loops(density, x, with_value=value), least_seconds / 4)
         for value in (False, True)
     ]
     last, times = [], [[one.seconds() for one in bare]]

@@ -1,7 +1,5 @@
 """The figures and the rows of the overhead table in `benchmarks/`."""
 
-import types
-
 import numpy as np
 import pytest
 
@@ -26,16 +24,31 @@ def test_a_bare_gradient_is_computed_as_often_as_asked(benchmark_module, monkeyp
 
     timing = benchmark_module("overhead_timing")
     monkeypatch.setattr(timing, "TINY", 0.01)
-    path = types.SimpleNamespace(
-        dtype=np.dtype("float32"), log_pair=lambda x: (jnp.float32(0), -0.5 * jnp.sum(x**2))
-    )
-    x = np.array([1.0, -2.0], np.float32)
-    loops = timing.bare_loops(path, x, with_value=False)
+    x = jnp.array([1.0, -2.0], jnp.float32)
+
+    def log_density(x):
+        return -0.5 * jnp.sum(x**2)
+
+    loops = timing.bare_loops(log_density, x, with_value=False)
     assert len(loops) == 2
     for loop in loops:
-        assert np.asarray(loop(50)) == pytest.approx(x * 0.99**50, rel=1e-5)
-    valued = timing.bare_loops(path, x, with_value=True)[1](1)
-    assert np.asarray(valued) == pytest.approx(x - 0.01 * (x + 2.5), rel=1e-5)
+        assert np.asarray(loop(50)) == pytest.approx(np.asarray(x) * 0.99**50, rel=1e-5)
+    valued = timing.bare_loops(log_density, x, with_value=True)[1](1)
+    assert np.asarray(valued) == pytest.approx(np.asarray(x - 0.01 * (x + 2.5)), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["eight_schools_3", "varying_slopes"])
+def test_bare_gradients_are_of_the_density_that_rounds_explore(benchmark_module, name):
+    import jax
+
+    from numpygeons.path import NumPyroPath, as_path
+
+    problem = benchmark_module("overhead_models").problem(name)
+    path = as_path(NumPyroPath(problem.model, problem.model_args))
+    x = path.sample_reference(jax.random.key(1))
+    timing = benchmark_module("overhead_timing")
+    density, theirs = timing.numpyro_density(problem, path.unflatten(x))
+    assert density(theirs) == pytest.approx(float(sum(path.log_pair(x))), rel=1e-5)
 
 
 def test_a_row_shows_medians_of_cold_and_warm_processes(benchmark_module):
