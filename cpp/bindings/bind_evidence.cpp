@@ -15,6 +15,7 @@
 #include "bind.hpp"
 #include "numpygeons/evidence/bennett.hpp"
 #include "numpygeons/evidence/curve.hpp"
+#include "numpygeons/evidence/energy_autocorrelation.hpp"
 #include "numpygeons/evidence/influence_variance.hpp"
 #include "numpygeons/evidence/inputs.hpp"
 #include "numpygeons/evidence/long_run_variance.hpp"
@@ -228,6 +229,14 @@ void bind_pairs(py::module_& module) {
         return unlocked([&] { return swap_statistics(log_ratios, schedule); });
       },
       "v"_a, "betas"_a);
+  module.def(
+      "energy_autocorrelation",
+      [](const Doubles& v, const Labels& replicas) {
+        const auto log_ratios = as_matrix(v, "v");
+        const auto labels = as_matrix(replicas, "replicas");
+        return as_array(unlocked([&] { return energy_autocorrelation(log_ratios, labels); }));
+      },
+      "v"_a, "replicas"_a);
 }
 
 void bind_variances(py::module_& module) {

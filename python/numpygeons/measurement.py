@@ -2,54 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from numpygeons import _core
 from numpygeons.arrays import Floats
 from numpygeons.records import Flag, RoundRecord, ZeroLikelihood
-
-
-def energy_autocorrelation(v: Floats, replicas: npt.NDArray[Any]) -> Floats:
-    """Correlation, over scans, of V before and after exploring; shape (n_chains,).
-
-    Near 1 the explorer hardly moves V, and swaps meet the same values again. Scans where either
-    value is -inf are left out; NaN where fewer than three are left or V is constant.
-
-    Parameters
-    ----------
-    v : array, shape (n_scans, n_chains)
-        V after exploring, by chain.
-    replicas : array of integers, shape (n_scans, n_chains)
-        Who sat at each chain.
-    """
-    n_scans, n_chains = v.shape
-    places = np.arange(n_scans)[:, None] * n_chains + replicas
-    by_replica = np.empty(v.size)
-    by_replica[places] = v
-    before, after = by_replica[places[1:] - n_chains], v[1:]
-    finite = np.isfinite(before) & np.isfinite(after)
-    n = np.maximum(finite.sum(axis=0), 1)
-
-    def centred(a: Floats) -> Floats:
-        if finite.all():
-            centred: Floats = a - a.mean(axis=0)
-            return centred
-        a = np.where(finite, a, 0.0)
-        return np.where(finite, a - a.sum(axis=0) / n, 0.0)
-
-    def products(a: Floats, b: Floats) -> Floats:
-        sums: Floats = np.einsum("sc,sc->c", a, b)
-        return sums
-
-    x, y = centred(before), centred(after)
-    norms = np.sqrt(products(x, x)) * np.sqrt(products(y, y))
-    usable = (finite.sum(axis=0) >= 3) & (norms > 0)
-    correlations = np.full(n_chains, np.nan)
-    correlations[usable] = products(x, y)[usable] / norms[usable]
-    return correlations
 
 
 def ideal_restarts(swap_acceptance: Floats) -> float:
@@ -76,6 +33,7 @@ def measure(
     means = {name: np.where(explored, a / data.n_scans, np.nan) for name, a in sums.items()}
     evidence = _core.evidence.round_evidence(data.v, data.replicas, betas, betas[0] == 0)
     swaps = _core.evidence.swap_statistics(data.v, betas)
+    energy_ac1 = _core.evidence.energy_autocorrelation(data.v, data.replicas)
     first = data.first_zero_likelihood
     record = RoundRecord(
         round=data.round,
@@ -90,7 +48,7 @@ def measure(
         log_z_variance=evidence.variance,
         log_z_dof=evidence.dof,
         flags=tuple(Flag(flag.name, flag.reason) for flag in evidence.flags),
-        energy_ac1=np.where(explored, energy_autocorrelation(data.v, data.replicas), np.nan),
+        energy_ac1=np.where(explored, energy_ac1, np.nan),
         explorer_acceptance=means.get("acceptance", np.full(len(betas), np.nan)),
         step_sizes=np.where(explored, step_sizes, np.nan),
         n_gradients=round(float(sums["n_gradients"].sum())) if "n_gradients" in sums else 0,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numpygeons import pigeons
-from numpygeons.measurement import energy_autocorrelation
+from numpygeons._core.evidence import energy_autocorrelation
 from small_models import half_excluded, normal
 
 
@@ -77,6 +77,13 @@ def test_it_is_not_a_number_where_there_is_nothing_to_correlate():
     assert np.all(np.isnan([constant, excluded, short]))
     enough = energy_autocorrelation(np.arange(4.0)[:, None], replicas[:4])
     assert enough[0] == pytest.approx(1)
+
+
+def test_replicas_must_be_somewhere_once():
+    with pytest.raises(ValueError, match="permutation of 0 to 1: replica 1 is there twice"):
+        energy_autocorrelation(np.zeros((1, 2)), np.ones((1, 2), np.uint32))
+    with pytest.raises(ValueError, match="they must agree"):
+        energy_autocorrelation(np.zeros((2, 2)), np.zeros((1, 2), np.uint32))
 
 
 def test_large_values_with_little_movement_are_correlated_without_loss():

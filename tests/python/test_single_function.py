@@ -55,6 +55,13 @@ def test_programs_become_one_function_where_that_pays_and_xla_is_asked_once(
     assert not refused
 
 
+def test_a_round_calls_the_coordinator_once_and_xla_knows_that_it_does_something():
+    text = pigeons(large_sums, **SETTINGS)._rounds.driver.program.call.as_text()
+    (call,) = [line for line in text.splitlines() if "custom-call(" in line]
+    assert 'custom_call_target="numpygeons_scan_f32"' in call
+    assert "custom_call_has_side_effect=true" in call
+
+
 @pytest.mark.parametrize("model", [large_regression, large_sums])
 def test_one_function_gives_the_numbers_of_many_kernels(model, x64, monkeypatch):
     one = pigeons(model, **SETTINGS)

@@ -7,6 +7,7 @@ of the same model.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -19,13 +20,9 @@ from numpygeons.arrays import Array
 from numpygeons.drivers.base import Block, NextScan, Progress, Shapes, next_scan
 from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
 from numpygeons.drivers.exploration import Explore, Replicas
+from numpygeons.drivers.scan_call import scan
 from numpygeons.drivers.workers import Workers
 from numpygeons.potential import State
-
-TARGETS = {"float32": "numpygeons_scan_f32", "float64": "numpygeons_scan_f64"}
-
-jax.ffi.register_ffi_target(TARGETS["float32"], _core.engine.xla_scan_handler_f32(), platform="cpu")
-jax.ffi.register_ffi_target(TARGETS["float64"], _core.engine.xla_scan_handler_f64(), platform="cpu")
 
 
 def _make_round(explore: Explore, dtype: np.dtype[Any]) -> Callable[..., Any]:
@@ -44,16 +41,14 @@ def _make_round(explore: Explore, dtype: np.dtype[Any]) -> Callable[..., Any]:
             jax.ShapeDtypeStruct((), jnp.bool_),
             *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in jax.tree.leaves(first)),
         )
-        coordinate = jax.ffi.ffi_call(TARGETS[dtype.name], shapes, has_side_effect=True)
 
         def body(carry: tuple[Array, Replicas, NextScan]) -> tuple[Array, Replicas, NextScan]:
             _, replicas, (reference_draw, chains, noise) = carry
             replicas, statistics = explore(
                 n_replicas, reference_draw, chains, replicas, betas, tuning, draws, noise
             )
-            goes_on, *given = coordinate(
-                handle, replicas.x, replicas.log_reference, replicas.v, statistics
-            )
+            explored = (replicas.x, replicas.log_reference, replicas.v, statistics)
+            goes_on, *given = scan(shapes, dtype.name, handle, *explored)
             return goes_on, replicas, next_scan(*given)
 
         end: Replicas = jax.lax.while_loop(
@@ -70,6 +65,9 @@ class FusedDriver:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._workers = Workers()
+        # The program, for each worker its own: while a thread calls it for the first time, JAX lets
+        # others that call it wait, and that thread would wait for them in the first scan.
+        self._calls: list[Callable[..., Any]] = []
 
     @staticmethod
     def lower(explore: Explore, shapes: Shapes, *, single: bool) -> Lowered:
@@ -104,11 +102,13 @@ class FusedDriver:
         """See `Driver.run`."""
         double = parts[0].x.dtype == np.float64
         coordinator.begin_block(block.n_scans, block.first)
+        while len(self._calls) < coordinator.n_workers:
+            self._calls.append(copy.copy(self.program.call))
 
         def work(worker: int) -> Replicas:
             prepare = coordinator.prepare_f64 if double else coordinator.prepare_f32
             result: Replicas = jax.block_until_ready(
-                self.program.call(
+                self._calls[worker](
                     coordinator.address(worker),
                     np.int32(coordinator.replicas_of(worker)[1]),
                     block.draws,
