@@ -2,9 +2,10 @@
 
 On a CPU it is one. One after another, each replica takes its own number of steps, while a batch
 takes those of its slowest lane, and small models take several times as long: `docs/performance.md`
-has the measurements. Batches are faster where a large matrix multiplies each state, but a library
-multiplies then, whose last bits can depend on how many threads XLA has, and so on the machine and
-on the cores that a launcher ties a rank to: who asks for `lanes` accepts that, a default may not.
+has the measurements. Batches are faster where a matrix of hundreds of columns multiplies each
+state, but a library multiplies then, whose last bits can depend on how many threads XLA has, and so
+on the machine and on the cores that a launcher ties a rank to: who asks for `lanes` accepts that, a
+default may not.
 An accelerator is the other way round, and so is the driver that is made for one: a single replica
 leaves it idle.
 """
