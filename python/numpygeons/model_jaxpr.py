@@ -13,8 +13,6 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters.partial_eval import dce_jaxpr
 
-from numpygeons.matrix_order import along_longer_axes
-
 __all__ = ["Traced"]
 
 
@@ -27,11 +25,18 @@ class Traced:
         JAX-traceable; its arguments are single arrays.
     *arguments : array or jax.ShapeDtypeStruct
         One per argument of ``function``; only shapes and dtypes matter.
+    rewrite : callable, optional
+        From the recorded program to an equivalent one, which is kept in its place.
     """
 
-    def __init__(self, function: Callable[..., dict[str, Any]], *arguments: Any) -> None:
-        traced, self.shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        self._program = along_longer_axes(traced)
+    def __init__(
+        self,
+        function: Callable[..., dict[str, Any]],
+        *arguments: Any,
+        rewrite: Callable[[Any], Any] = lambda program: program,
+    ) -> None:
+        program, self.shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        self._program = rewrite(program)
 
     def part(self, name: str) -> Callable[..., Any]:
         """Return the function of the same arguments that computes output `name` alone."""

@@ -18,6 +18,7 @@ from jax import Array
 
 from numpygeons.errors import DiscreteLatentError, ModelError, NumpygeonsWarning
 from numpygeons.flat import FlatLayout, default_float
+from numpygeons.matrix_order import along_longer_axes
 from numpygeons.model import ModelRun, Sites
 from numpygeons.model_checks import check_no_nan, check_same_sites
 from numpygeons.model_enumeration import summed_out
@@ -241,7 +242,8 @@ def _trace_evaluation(run: ModelRun, layout: FlatLayout, sites: Sites) -> Traced
             "constrained": tuple(parts.constrained.values()),
         }
 
-    traced = Traced(program, jnp.zeros(layout.dimension, layout.dtype))
+    x = jnp.zeros(layout.dimension, layout.dtype)
+    traced = Traced(program, x, rewrite=along_longer_axes)
     check_same_sites(sites.signature, seen[-1].signature)
     return traced
 

@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array
 
 from numpygeons.flat import FlatLayout, default_float
+from numpygeons.matrix_order import along_longer_axes
 from numpygeons.model_jaxpr import Traced
 from numpygeons.model_program import default_key, trace_model, typed_key
 
@@ -335,7 +336,8 @@ def _path_of_functions(target: JaxTarget) -> Path:
         pair = log_pair(x)
         return {"log_reference": pair[0], "log_ratio": pair[1], "log_pair": pair}
 
-    evaluated = Traced(parts, jnp.zeros(layout.dimension, layout.dtype))
+    x = jnp.zeros(layout.dimension, layout.dtype)
+    evaluated = Traced(parts, x, rewrite=along_longer_axes)
     return Path(
         dimension=layout.dimension,
         dtype=layout.dtype,

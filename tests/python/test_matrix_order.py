@@ -8,6 +8,7 @@ import numpyro.distributions as dist
 import pytest
 from jax.extend.core import jaxpr_as_fun
 
+from numpygeons import model_jaxpr, model_program
 from numpygeons.jaxprs import equations
 from numpygeons.matrix_order import along_longer_axes
 from numpygeons.path import JaxTarget, as_path
@@ -164,3 +165,16 @@ def test_the_functions_of_a_path_read_stored_matrices(kind):
         (product,) = products(jax.make_jaxpr(function)(X))
         assert product.invars[1].aval.shape == (3, 40)
     assert not products(jax.make_jaxpr(path.log_reference)(X))
+
+
+def test_draws_from_the_prior_store_no_matrix(monkeypatch):
+    stored = []
+
+    def counted(traced):
+        stored.append(along_longer_axes(traced))
+        return stored[-1]
+
+    monkeypatch.setattr(model_jaxpr, "along_longer_axes", counted, raising=False)
+    monkeypatch.setattr(model_program, "along_longer_axes", counted, raising=False)
+    as_path(regression, (TALL, TALL[:, 0]))
+    assert len(stored) == 1
