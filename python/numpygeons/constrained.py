@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from numpygeons.compilation_cache import kept_programs
 from numpygeons.path import Path
+from numpygeons.precision import run_precision
 
 Sites = dict[str, npt.NDArray[Any]]
 CHUNK = 1024  # draws at a time: bounds the memory, and one compilation serves any number
@@ -25,7 +26,7 @@ def map_draws(path: Path, x: npt.NDArray[Any], *, to: str = "constrain") -> Site
     key = ("map", to)
     if key not in path.programs:
         path.programs[key] = jax.jit(jax.vmap(getattr(path, to)))
-    with jax.enable_x64(path.dtype == np.float64):  # the caller may have left the run's precision
+    with run_precision(path.dtype):  # the caller may have left the run's precision
         return _mapped(path.programs[key], x)
 
 

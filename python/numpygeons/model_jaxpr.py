@@ -13,6 +13,8 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters.partial_eval import dce_jaxpr
 
+from numpygeons.precision import full_products
+
 __all__ = ["Traced"]
 
 
@@ -35,7 +37,8 @@ class Traced:
         *arguments: Any,
         rewrite: Callable[[Any], Any] = lambda program: program,
     ) -> None:
-        program, self.shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        with full_products():
+            program, self.shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
         self._program = rewrite(program)
 
     def part(self, name: str) -> Callable[..., Any]:

@@ -33,6 +33,7 @@ from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.measurement import ideal_restarts, measure
 from numpygeons.path import Path
 from numpygeons.potential import make_evaluate
+from numpygeons.precision import run_precision
 from numpygeons.programs import DRIVERS, compile_programs
 from numpygeons.records import RoundRecord
 from numpygeons.reference_draws import Batch, ReferenceDraws
@@ -117,7 +118,7 @@ class Rounds:
             When the ranks do not all have the same run before them.
         """
         if not self.is_prepared:
-            with jax.enable_x64(self.path.dtype == np.float64), one_blas_thread():
+            with run_precision(self.path.dtype), one_blas_thread():
                 self._prepare()
             self.is_prepared = self.is_started = True
 
@@ -183,7 +184,7 @@ class Rounds:
         `interrupts` are those that the rounds are within.
         """
         # In the path's precision, also where the caller has left it.
-        with jax.enable_x64(self.path.dtype == np.float64), one_blas_thread():
+        with run_precision(self.path.dtype), one_blas_thread():
             interrupts = interrupts or Interrupts(self.team.ranks, self._coordinator)
             return self._advance(progress, keeper, interrupts)
 

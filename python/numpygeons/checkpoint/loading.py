@@ -8,9 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-
 from numpygeons.between import Between, Midway
 from numpygeons.checkpoint import file
 from numpygeons.checkpoint.folder import (
@@ -28,6 +25,7 @@ from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
 from numpygeons.path import Path as Tempered
 from numpygeons.path import as_path
+from numpygeons.precision import run_precision
 from numpygeons.rounds import Rounds
 
 
@@ -58,7 +56,7 @@ def load_run(path_or_result: Any) -> Loaded:
             f"the target or the explorer in {path / RUN} cannot be loaded here "
             f"({type(error).__name__}: {error}); it was written with {run.versions}"
         ) from error
-    with jax.enable_x64(np.dtype(run.dtype) == np.float64):
+    with run_precision(run.dtype):
         tempered = as_path(target)
         _check_model(path, run, tempered)
         state = _last_state(path, run, tempered, explorer)

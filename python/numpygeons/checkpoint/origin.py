@@ -19,11 +19,10 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 import cloudpickle
-import jax
-import numpy as np
 
 from numpygeons.path import JaxTarget, NumPyroPath
 from numpygeons.path import Path as Tempered
+from numpygeons.precision import run_precision
 
 BY_NAME = ("numpygeons", "cloudpickle", "numpyro", "jax", "jaxlib", "numpy", "scipy", "funsor")
 INSTALLED = ("site-packages", "dist-packages")
@@ -59,7 +58,7 @@ def pickled(target: Any, explorer: Any) -> bytes:
 
 def unpickled(data: bytes, dtype: Any) -> tuple[Any, Any]:
     """(target, explorer); `dtype` is the run's, whose arrays JAX must not cut."""
-    with jax.enable_x64(np.dtype(dtype) == np.float64):
+    with run_precision(dtype):
         target, explorer = pickle.loads(data)
     return target, explorer
 
