@@ -1,72 +1,91 @@
 """Times scans on whatever device JAX has, beside the driver that is for CPUs.
 
-Prints µs per scan and per replica and scan, medians of several rounds after one that compiles:
+Prints µs per scan and per replica and scan, medians of several runs of one round, after the rounds
+before it, which tune the explorer:
 
-    python benchmarks/device.py [--chains 10,100,1000] [--scans 256] [--repeats 3]
+    python benchmarks/device.py [--models eight_schools_10,logistic_regression]
+                                [--explorers HMC,AutoMALA] [--drivers fused,device]
+                                [--chains 10,100,1000] [--scans 256] [--repeats 3] [--threads 1]
 
-What is timed are the scans of a round, without what follows them. On an accelerator the fused
-driver, which is for CPUs, is left out, and the stepwise one stands in its place.
+What is timed are the scans of a round, without what follows them. The models are those of the
+overhead table. On an accelerator the fused driver, which is for CPUs, is left out, and the stepwise
+one stands in its place; `JAX_PLATFORMS=cpu` gives the CPU's figures there.
 """
 
 import argparse
 import statistics
-import sys
 import time
-from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "examples"))
+import overhead_models
+from efficiency import names
+from overhead import line, machine, print_head
+
+COLUMNS = ("model", "explorer", "driver", "chains", "µs per scan", "per replica")
+DEFAULT_MODELS = "eight_schools_10,logistic_regression"
 
 
-def seconds_per_scan(explorer, driver, n_chains, number, repeats):
-    """Of round `number`, which has 2**number scans."""
-    from eight_schools import EFFECTS, ERRORS, eight_schools
-
+def seconds_per_scan(
+    name: str, explorer: Any, driver: str, n_chains: int, options: argparse.Namespace
+) -> float:
+    """Of the round that has as many scans as asked for, at least."""
     import numpygeons
+    from numpygeons.path import as_path
     from numpygeons.rounds import Rounds
     from numpygeons.settings import Settings
-    from numpygeons.team import Interrupts
+    from numpygeons.team import Interrupts, Team
 
-    path = numpygeons.path.as_path(numpygeons.NumPyroPath(eight_schools, (EFFECTS, ERRORS)))
-    rounds = Rounds(path, explorer, Settings(n_chains=n_chains, driver=driver))
-    before = replace(rounds.state, records=(None,) * (number - 1))
+    problem = overhead_models.problem(name)
+    path = as_path(numpygeons.NumPyroPath(problem.model, problem.model_args))
+    n_threads = options.threads if driver == "fused" else 1
+    settings = Settings(n_chains=n_chains, driver=driver)
+    rounds = Rounds(path, explorer, settings, team=Team(n_threads=n_threads))
+    number = (options.scans - 1).bit_length()
+    for _ in range(number - 1):
+        rounds.advance(lambda *_: None)
     interrupts = Interrupts(rounds.team.ranks, rounds._coordinator)
     times = []
-    for _ in range(1 + repeats):
+    for _ in range(1 + options.repeats):
         start = time.perf_counter()
-        rounds._scans(before, lambda *_: None, None, interrupts)
+        rounds._scans(rounds.state, lambda *_: None, None, interrupts)
         times.append((time.perf_counter() - start) / 2**number)
     return statistics.median(times[1:])
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", default=DEFAULT_MODELS, help=",".join(overhead_models.TITLES))
+    parser.add_argument("--explorers", default="HMC,AutoMALA")
+    parser.add_argument("--drivers", default="")
     parser.add_argument("--chains", default="10,100,1000")
-    parser.add_argument("--scans", type=int, default=256)
-    parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
+    parser.add_argument("--scans", type=int, default=256, help="of the timed round")
+    parser.add_argument("--repeats", type=int, default=3, help="per figure, which is their median")
+    parser.add_argument("--threads", type=int, default=1, help="of the fused driver")
+    options = parser.parse_args()
+    models = names(options.models, tuple(overhead_models.TITLES))
     import jax
 
     import numpygeons
 
-    device, number = jax.devices()[0], (arguments.scans - 1).bit_length()
-    other = "fused" if device.platform == "cpu" else "stepwise"
-    explorers = {"HMC()": numpygeons.HMC(), "AutoMALA()": numpygeons.AutoMALA()}
-    print(f"eight schools, rounds of {2**number} scans on {device.platform}: {device.device_kind}")
-    print(
-        f"{'explorer':12s} {'driver':9s} {'chains':>6s} {'µs per scan':>12s} {'per replica':>12s}"
-    )
-    for name, explorer in explorers.items():
-        for n_chains in map(int, arguments.chains.split(",")):
-            for driver in (other, "device"):
-                taken = 1e6 * seconds_per_scan(
-                    explorer, driver, n_chains, number, arguments.repeats
-                )
-                print(
-                    f"{name:12s} {driver:9s} {n_chains:6d} {taken:12.1f} {taken / n_chains:12.3f}",
-                    flush=True,
-                )
+    device = jax.devices()[0]
+    usual = ["fused" if device.platform == "cpu" else "stepwise", "device"]
+    drivers = options.drivers.split(",") if options.drivers else usual
+    threads = f", {options.threads} threads of the fused driver" if "fused" in drivers else ""
+    print(f"{machine()}\n{device.platform}: {device.device_kind}{threads}\n")
+    print_head(COLUMNS)
+    for name in models:
+        jax.config.update("jax_enable_x64", overhead_models.uses_x64(name))
+        for explorer in options.explorers.split(","):
+            for n_chains in map(int, options.chains.split(",")):
+                for driver in drivers:
+                    taken = 1e6 * seconds_per_scan(
+                        name, getattr(numpygeons, explorer)(), driver, n_chains, options
+                    )
+                    cells = [overhead_models.TITLES[name], explorer, driver, f"{n_chains:,}"]
+                    cells += [f"{taken:,.1f}", f"{taken / n_chains:.3f}"]
+                    print(line(cells, len(COLUMNS)), flush=True)
 
 
 if __name__ == "__main__":

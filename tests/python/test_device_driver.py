@@ -1,6 +1,7 @@
 """Tests the device's driver, on the CPU: the fused driver's course, in blocks that are replayed."""
 
 import re
+import time
 from math import prod
 
 import jax
@@ -38,6 +39,7 @@ from numpygeons.drivers.exploration import make_explore
 from numpygeons.path import as_path
 from numpygeons.potential import make_evaluate
 from numpygeons.programs import _shapes
+from processes_of_tests import until
 from run_digest import digest
 from small_models import eight_schools, half_excluded, half_not_a_number, normal
 
@@ -149,9 +151,31 @@ def test_a_call_holds_as_many_scans_as_fit():
         return jax.ShapeDtypeStruct((n_bytes // 4,), np.float32)
 
     assert device.scans_per_call(scan(4), scan(4)) == device.MOST_SCANS
-    assert device.scans_per_call(scan(2**20), scan(2**20)) == 32
-    assert device.scans_per_call(scan(2**20), scan(2**20 + 4)) == 16
+    assert device.scans_per_call(scan(2**20), scan(2**20)) == 8
+    assert device.scans_per_call(scan(2**20), scan(2**20 + 4)) == 4
     assert device.scans_per_call(scan(2**28), scan(4)) == 1
+
+
+@pytest.mark.parametrize("n_ahead", [1, 3])
+def test_so_many_calls_are_drawn_for_in_advance_and_no_more(n_ahead):
+    done = []
+    wanted = [[k, 10 * k] for k in range(8)]
+    got = []
+    for number, result in device.computed_ahead(
+        lambda k: done.append(k) or 10 * k, range(8), n_ahead
+    ):
+        assert until(lambda: len(done) == min(8, len(got) + 1 + n_ahead))
+        time.sleep(0.01)
+        assert len(done) == min(8, len(got) + 1 + n_ahead)
+        got.append([number, result])
+    assert got == wanted
+
+
+def test_an_error_in_advance_comes_when_its_turn_does():
+    ahead = device.computed_ahead(lambda k: 1 // (2 - k), range(8), 2)
+    assert [next(ahead), next(ahead)] == [(0, 0), (1, 1)]
+    with pytest.raises(ZeroDivisionError):
+        next(ahead)
 
 
 @pytest.mark.parametrize("name", ["HMC", "AutoMALA", "SliceSampler"])

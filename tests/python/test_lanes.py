@@ -1,11 +1,16 @@
 """Tests replicas that are explored in step, as batches."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro.infer
 import pytest
 
 import numpygeons
-from numpygeons import HMC, AutoMALA, Compose, NumPyroKernel, SliceSampler, pigeons
+from numpygeons import HMC, AutoMALA, Compose, Noise, NumPyroKernel, SliceSampler, pigeons
+from numpygeons.explorers.base import Proposals
+from numpygeons.explorers.tables import row_of
+from numpygeons.potential import make_evaluate
 from run_digest import digest
 from small_models import coin, eight_schools, half_excluded, normal
 
@@ -51,6 +56,24 @@ def test_batches_explore_as_single_replicas_do(x64, explorer, n_chains, lanes):
         batches._rounds.state.data.replicas, one._rounds.state.data.replicas
     )
     np.testing.assert_allclose(batches.rounds[-1].n_gradients, one.rounds[-1].n_gradients)
+
+
+@pytest.mark.parametrize("mixed", [True, False])
+def test_of_two_ways_that_a_batch_computes_the_one_that_is_not_taken_takes_no_step(mixed):
+    pt = pigeons(normal, n_chains=3, n_rounds=6, show_report=False)
+    evaluate, explorer = make_evaluate(pt._rounds.path, with_gradients=True), HMC()
+    shape = explorer.noise(1)
+    half = np.full((shape.n_uniforms,), 0.5, np.float32)
+    proposals = (np.zeros((shape.n_proposals, k), np.float32) for k in (1, 2))
+    components = np.zeros(shape.n_proposals, np.int32)
+    noise = Noise(half[:1], half, np.zeros(0), Proposals(*proposals, components))
+    tables, noise = jax.tree.map(jnp.asarray, (pt._rounds.state.tuning, noise))
+    tuning = row_of(tables, jnp.int32(2))
+    state = evaluate(np.zeros(1, np.float32))
+    _, statistics = explorer._walk(evaluate, state, np.float32(1), tuning, noise, mixed)
+    n_steps = tuning.regions.n_independent + tuning.length
+    assert tuning.regions.n_independent > 0
+    assert statistics[1] == (n_steps if mixed else 0)
 
 
 @pytest.mark.parametrize("explorer", [HMC(), SliceSampler()], ids=repr)

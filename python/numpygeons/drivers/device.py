@@ -7,8 +7,11 @@ it decides the same afterwards, from V alone, and an error says where it does no
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +26,13 @@ from numpygeons.drivers.workers import Workers
 from numpygeons.explorers.base import Noise, Proposals
 from numpygeons.potential import State
 
-MOST_BYTES = 64 * 2**20  # of what goes to the device, or comes from it, for one call
-MOST_SCANS = 1_024  # in one call: Ctrl-C is heard between two
+# For one call. Few enough that drawing and replaying are done while the device works, and that
+# Ctrl-C is heard soon; enough that starting a call does not count.
+MOST_BYTES = 16 * 2**20  # of what goes to the device, or comes from it
+MOST_SCANS = 128
+DRAWN_AHEAD = 2  # calls, each drawn for by a thread of its own
+
+Result = TypeVar("Result")
 
 
 class Given(NamedTuple):
@@ -147,8 +155,21 @@ def scans_per_call(replicas: Any, noise: Any) -> int:
     return n_scans
 
 
+def computed_ahead(
+    function: Callable[[int], Result], numbers: Sequence[int], n_ahead: int
+) -> Iterator[tuple[int, Result]]:
+    """Each of `numbers` with its `function`, which threads compute for as many in advance."""
+    with ThreadPoolExecutor(n_ahead, thread_name_prefix="numpygeons-draws") as pool:
+        waiting: deque[Future[Result]] = deque()
+        following = iter(numbers)
+        for number in numbers:
+            for later in islice(following, n_ahead + 1 - len(waiting)):
+                waiting.append(pool.submit(function, later))
+            yield number, waiting.popleft().result()
+
+
 class DeviceDriver:
-    """One call of the device for many scans; the core draws for the next call, and replays the last
+    """One call of the device for many scans; the core draws for the next ones, and replays the last
     one, while the device works."""
 
     def __init__(self, program: Program) -> None:
@@ -209,12 +230,18 @@ class DeviceDriver:
         n_before = coordinator.n_scans_done
         coordinator.begin_block(block.n_scans, block.first)
 
-        def call(start: int, n_scans: int, rows: Replicas, chains: Any) -> Any:
-            drawn: Any = draw(coordinator, n_before + start, n_scans, size)
+        def n_scans_from(start: int) -> int:
+            return min(size, block.n_scans - start)
+
+        def given_from(start: int) -> Given:
+            drawn: Any = draw(coordinator, n_before + start, n_scans_from(start), size)
             normals, uniforms, keys, *proposals, log_uniforms = drawn
-            given = Given(
-                Noise(normals, uniforms, keys, Proposals(*proposals)), as_words(log_uniforms)
-            )
+            noise = Noise(normals, uniforms, keys, Proposals(*proposals))
+            with jax.enable_x64(double):  # a thread does not inherit it
+                given: Given = jax.device_put(Given(noise, as_words(log_uniforms)))
+            return given
+
+        def call(start: int, n_scans: int, rows: Replicas, chains: Any, given: Given) -> Any:
             return self.program.call(
                 np.int32(n_scans),
                 np.int32(n_before + start),
@@ -225,7 +252,7 @@ class DeviceDriver:
                 tuning,
                 rows,
                 chains,
-                jax.device_put(given),
+                given,
             )
 
         def replayed(n_scans: int, found: Found) -> bool:
@@ -234,9 +261,10 @@ class DeviceDriver:
         def work(_: int) -> Replicas:
             rows, chains = parts[0], coordinator.chains.astype(np.int32)
             last: tuple[int, Found] | None = None
-            for start in range(0, block.n_scans, size):
-                n_scans = min(size, block.n_scans - start)
-                rows, chains, found = call(start, n_scans, rows, chains)
+            starts = range(0, block.n_scans, size)
+            for start, given in computed_ahead(given_from, starts, DRAWN_AHEAD):
+                n_scans = n_scans_from(start)
+                rows, chains, found = call(start, n_scans, rows, chains, given)
                 for a in found:
                     a.copy_to_host_async()
                 if last is not None and not replayed(*last):

@@ -146,9 +146,15 @@ def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
             return jnp.where(is_one, exact, explored)
 
         new = jax.tree.map(kept, (reference, jnp.zeros_like(numbers[0])), (explored, numbers))
-        places = jnp.where(is_replica, rows, len(chains))
+        # Each its own, so that an accelerator need not sort them first; of none, beyond the end.
+        places = first + jnp.arange(lanes, dtype=jnp.int32)
+        places = jnp.where(is_replica, places, len(chains) + places)
         put: tuple[Replicas, Array] = jax.tree.map(
-            lambda a, b: a.at[places].set(b, mode="drop"), (replicas, statistics), new
+            lambda a, b: a.at[places].set(
+                b, mode="drop", unique_indices=True, indices_are_sorted=True
+            ),
+            (replicas, statistics),
+            new,
         )
         return put
 

@@ -188,6 +188,9 @@ class HMC:
         minus_one, zero = jnp.int32(-1), jnp.zeros((), dtype)
         n_independent = jnp.asarray(regions.n_independent) if mixed else jnp.int32(0)
         n_evaluations = n_independent + jnp.asarray(tuning.length)
+        if tuning.regions is not None:  # a batch computes both ways: the other one takes no step
+            is_taken = (jnp.asarray(regions.n_independent) > 0) == mixed
+            n_evaluations = jnp.where(is_taken, n_evaluations, 0)
         start = zero, zero, minus_one
         if mixed:
             log_u_independent = jnp.log(noise.uniforms[5:])

@@ -1,0 +1,121 @@
+"""Tests the device's driver on an accelerator, against the fused one on the CPU beside it.
+
+They need a JAX that computes on one: on a CPU, `test_device_driver.py` tests the same driver.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from scipy import stats
+
+import numpygeons
+from numpygeons import HMC, AutoMALA, SliceSampler, pigeons
+from numpygeons.path import as_path
+from run_digest import digest
+from small_models import eight_schools, normal
+from test_device_driver import TWO_MODES_LOG_Z, two_modes
+
+MODELS = {"eight_schools": (eight_schools, 10), "two_modes": (two_modes, 10), "normal": (normal, 3)}
+EXPLORERS = {"HMC": HMC(), "AutoMALA": AutoMALA(), "SliceSampler": SliceSampler()}
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def accelerator():
+    if jax.default_backend() == "cpu":
+        pytest.skip("JAX computes on the CPU: there is no accelerator here")
+
+
+def run(target, **settings):
+    defaults = {"n_chains": 4, "n_rounds": 6, "driver": "device", "show_report": False}
+    return pigeons(target, **{**defaults, **settings})
+
+
+def course(model, explorer, driver):
+    """The swaps of all rounds of a short run, and its draws."""
+    target, n_chains = MODELS[model]
+    pt = run(
+        target,
+        n_chains=n_chains,
+        explorer=EXPLORERS[explorer],
+        driver=driver,
+        record=["traces", "index_process"],
+    )
+    return {"index_process": pt.index_process, **pt.samples}
+
+
+def course_on_the_cpu(model, explorer, file):
+    """What the fused driver finds in a process whose JAX knows no accelerator."""
+    program = (
+        "import numpy, test_accelerator as test;"
+        f"numpy.savez({str(file)!r}, **test.course({model!r}, {explorer!r}, 'fused'))"
+    )
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
+    subprocess.run([sys.executable, "-c", program], cwd=TESTS, env=environment, check=True)
+    return np.load(file)
+
+
+@pytest.mark.parametrize("driver", ["device", "stepwise"])
+@pytest.mark.parametrize(
+    ("model", "explorer"),
+    [
+        ("eight_schools", "HMC"),
+        ("eight_schools", "AutoMALA"),
+        ("two_modes", "HMC"),
+        ("normal", "SliceSampler"),
+    ],
+)
+def test_the_course_is_that_of_the_fused_driver_on_the_cpu(x64, tmp_path, model, explorer, driver):
+    wanted = course_on_the_cpu(model, explorer, tmp_path / "course.npz")
+    got = course(model, explorer, driver)
+    assert len(np.unique(got["index_process"])) == MODELS[model][1]
+    np.testing.assert_array_equal(got["index_process"], wanted["index_process"])
+    for site in wanted.files:
+        np.testing.assert_allclose(got[site], wanted[site], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("n_chains", [10, 100, 1000])
+def test_many_chains_in_single_precision_swap_as_the_coordinator_does(n_chains):
+    """The replay raises where one decision differs."""
+    pt = run(two_modes, n_chains=n_chains, n_rounds=7, record=["index_process"])
+    swapped = np.mean(np.diff(pt.index_process, axis=0) != 0)
+    assert 0.3 < swapped < 1
+
+
+def test_a_run_has_the_same_bits_again():
+    path = as_path(eight_schools)
+    assert digest(run(path, n_rounds=7)) == digest(run(path, n_rounds=7))
+
+
+def test_the_evidence_is_the_truth():
+    path = numpygeons.NumPyroPath(two_modes)
+    runs = [run(path, n_chains=6, n_rounds=10, seed=seed) for seed in range(1, 9)]
+    p_value = stats.ttest_1samp([pt.log_z for pt in runs], TWO_MODES_LOG_Z).pvalue
+    assert p_value > 1e-6
+    assert np.std([pt.log_z for pt in runs]) < 0.2
+
+
+def test_products_are_computed_in_the_precision_of_the_model():
+    """By default JAX multiplies single-precision matrices with 10 bits on such devices."""
+    rng = np.random.default_rng(1)
+    covariates = rng.normal(size=(4_000, 50)).astype(np.float32)
+    wanted = rng.normal(size=(4_000,))
+    slopes = rng.normal(size=(64, 50)).astype(np.float32)
+
+    def model(covariates, y):
+        slopes = numpyro.sample("slopes", dist.Normal(0, 1).expand([50]).to_event(1))
+        numpyro.sample("y", dist.Normal(covariates @ slopes, 0.1), obs=y)
+
+    path = as_path(model, (covariates, jnp.asarray(wanted, np.float32)), None)
+    got = jax.jit(jax.vmap(path.log_ratio))(slopes)
+    means = slopes.astype(np.float64) @ covariates.astype(np.float64).T
+    exact = stats.norm.logpdf(wanted.astype(np.float32), means, 0.1).sum(axis=1)
+    np.testing.assert_allclose(got, exact, rtol=3e-6)
