@@ -6,7 +6,7 @@ needs no evaluation: at any beta the gradient is their combination.
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -38,6 +38,14 @@ class Evaluate(Protocol):
         """
         ...
 
+    def gradients(self, x: Array) -> tuple[State, list[Array]]:
+        """The state at x without log gamma_0 and V, which are NaN, and what `values` needs."""
+        ...
+
+    def values(self, state: State, handed_over: list[Array]) -> State:
+        """A state of `gradients`, with log gamma_0 and V."""
+        ...
+
 
 def log_density(state: State, beta: Array) -> Array:
     """Log density of chain `beta` > 0 at a state, up to a constant; scalar, nats."""
@@ -55,7 +63,10 @@ def make_evaluate(path: Path, *, with_gradients: bool) -> Evaluate:
     A NaN in V is read as -inf: the state has likelihood zero. A gradient component that is not
     finite is read as 0, which keeps leapfrog steps reversible, since any function of x does.
     """
+    return _Evaluation(_pair_with_gradients(path, with_gradients))
 
+
+def _pair_with_gradients(path: Path, with_gradients: bool) -> Callable[[Array], Any]:
     def finite(g: Array) -> Array:
         return jnp.where(jnp.isfinite(g), g, jnp.zeros_like(g))
 
@@ -69,20 +80,41 @@ def make_evaluate(path: Path, *, with_gradients: bool) -> Evaluate:
         v = jnp.where(jnp.isnan(v), -jnp.inf, v)
         return (log_reference, v), (finite(grad_reference), finite(grad_v))
 
-    @cache
-    def parts(shape: tuple[int, ...], dtype: Any) -> Split:
-        return split(evaluate_all, jax.ShapeDtypeStruct(shape, dtype))
+    return evaluate_all
 
-    def evaluate(x: Array, valued: Array | bool = True) -> State:
+
+class _Evaluation:
+    """An `Evaluate`, from the function x -> (values, gradients)."""
+
+    def __init__(self, function: Callable[[Array], Any]) -> None:
+        self._function = function
+        self._splits: dict[Any, Split] = {}
+
+    def __call__(self, x: Array, valued: Array | bool = True) -> State:
         if valued is True:
-            values, gradients = evaluate_all(x)
-        else:
-            always, on_demand = parts(x.shape, x.dtype)
-            gradients, handed_over = always(x)
-            unknown = jnp.full((), jnp.nan, x.dtype)
-            values = jax.lax.cond(
-                valued, lambda: on_demand(handed_over), lambda: (unknown, unknown)
-            )
-        return State(x, *values, *gradients)
+            values, gradients = self._split(x).whole(x)
+            return State(x, *values, *gradients)
+        state, handed_over = self.gradients(x)
 
-    return evaluate
+        def both(state: State) -> tuple[Array, Array]:
+            return state.log_reference, state.v
+
+        log_reference, v = jax.lax.cond(
+            valued, lambda: both(self.values(state, handed_over)), lambda: both(state)
+        )
+        return state._replace(log_reference=log_reference, v=v)
+
+    def gradients(self, x: Array) -> tuple[State, list[Array]]:
+        gradients, handed_over = self._split(x).always(x)
+        unknown = jnp.full((), jnp.nan, x.dtype)
+        return State(x, unknown, unknown, *gradients), handed_over
+
+    def values(self, state: State, handed_over: list[Array]) -> State:
+        log_reference, v = self._split(state.x).on_demand(handed_over)
+        return state._replace(log_reference=log_reference, v=v)
+
+    def _split(self, x: Array) -> Split:
+        shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+        if shape not in self._splits:
+            self._splits[shape] = split(self._function, shape)
+        return self._splits[shape]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 
 from numpygeons.arrays import Array
-from numpygeons.jaxprs import constants_of, inlined, needed, read, replay, variables
+from numpygeons.jaxprs import constants_of, inlined, needed, read, replay, results_of, variables
 
 # What is computed again for the values rather than kept for them: it costs less than memory does.
 AGAIN = frozenset({
@@ -25,8 +25,9 @@ SMALL = 16  # numbers in an array, up to which it is kept all the same: there is
 
 
 class Split(NamedTuple):
-    """A function of x to (values, others), in two parts."""
+    """A function of x to (values, others), as it was and in two parts; traced once."""
 
+    whole: Callable[[Array], tuple[Any, Any]]
     always: Callable[[Array], tuple[Any, list[Array]]]  # to the others, and what values need
     on_demand: Callable[[list[Array]], Any]  # from that to the values
 
@@ -56,6 +57,12 @@ def split(function: Callable[[Array], tuple[Any, Any]], x: Any) -> Split:
             again.add(id(equation))
             wanted += variables(equation.invars)
 
+    def compute_all(x: Array) -> tuple[Any, Any]:
+        results: tuple[Any, Any] = jax.tree.unflatten(
+            jax.tree.structure((values, others)), results_of(traced, x)
+        )
+        return results
+
     def compute_always(x: Array) -> tuple[Any, list[Array]]:
         known = constants | {jaxpr.invars[0]: x}
         replay((e for e in jaxpr.eqns if id(e) in always), known)
@@ -69,7 +76,7 @@ def split(function: Callable[[Array], tuple[Any, Any]], x: Any) -> Split:
         results = [read(known, variable) for variable in value_outputs]
         return jax.tree.unflatten(jax.tree.structure(values), results)
 
-    return Split(compute_always, compute_on_demand)
+    return Split(compute_all, compute_always, compute_on_demand)
 
 
 def _is_worth_keeping(equation: Any, variable: Any) -> bool:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from numpygeons.drivers.exploration import _Lane
 from numpygeons.potential import gradient, log_density, make_evaluate
 
 X = np.array([0.5, -1.5])
@@ -68,3 +69,41 @@ def test_values_are_left_out_where_nobody_asks_for_them():
     assert np.isnan(not_asked.v)
     for name in ("x", "grad_reference", "grad_v"):
         np.testing.assert_array_equal(getattr(asked, name), getattr(not_asked, name))
+
+
+@pytest.mark.parametrize("in_a_batch", [False, True])
+def test_gradients_and_then_values_are_the_whole(in_a_batch):
+    path = SimpleNamespace(
+        log_reference=lambda x: -0.5 * jnp.sum(x**2),
+        log_ratio=lambda x: jnp.log(x[0]) + jnp.sqrt(jnp.abs(x[1])),
+    )
+    whole = make_evaluate(path, with_gradients=True)
+    evaluate = _Lane(whole) if in_a_batch else whole
+    x = jnp.array([[0.5, 0.0], [-1.0, 2.0], [2.0, -3.0]])  # a gradient and a value without number
+
+    def in_two(x):
+        state, handed_over = evaluate.gradients(x)
+        return state, evaluate.values(state, handed_over)
+
+    states, filled = jax.jit(jax.vmap(in_two))(x)
+    assert np.all(np.isnan(states.v))
+    assert np.all(np.isnan(states.log_reference))
+    wanted = jax.jit(jax.vmap(whole))(x)
+    assert np.isneginf(wanted.v[1])
+    assert wanted.grad_v[0, 1] == 0
+    for name, value in wanted._asdict().items():
+        np.testing.assert_allclose(getattr(filled, name), value, rtol=1e-6, err_msg=name)
+
+
+def test_a_path_is_traced_once():
+    traced = []
+    path = SimpleNamespace(
+        log_reference=lambda x: traced.append(1) or -0.5 * jnp.sum(x**2),
+        log_ratio=lambda x: jnp.sum(jnp.cos(x)),
+    )
+    evaluate = make_evaluate(path, with_gradients=True)
+    x = jnp.asarray(X)
+    for _ in range(2):
+        jax.make_jaxpr(lambda x: evaluate.values(*evaluate.gradients(x)))(x)
+        jax.make_jaxpr(evaluate)(x)
+    assert len(traced) == 1

@@ -102,6 +102,18 @@ def _one(explorer: Explorer, evaluate: Evaluate) -> ExploreSome:
     return explore_one
 
 
+class _Lane:
+    """An `Evaluate` for one lane of a batch, of calls that are not inlined."""
+
+    def __init__(self, evaluate: Evaluate) -> None:
+        self._all: Callable[[Array], State] = jax.jit(evaluate)
+        self.gradients = jax.jit(evaluate.gradients)
+        self.values = jax.jit(evaluate.values)
+
+    def __call__(self, x: Array, valued: Array | bool = True) -> State:
+        return self._all(x)  # some lane always wants the values
+
+
 def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
     """Explores `lanes` rows in step, for as long as the slowest of them takes.
 
@@ -112,10 +124,7 @@ def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
     """
     # Under vmap a branch gets a copy per lane of whatever it reads from outside: not of the model's
     # data, which stay inside this call, nor of all tables, which are cut before.
-    evaluate_all: Callable[[Array], State] = jax.jit(evaluate)
-
-    def evaluate_lane(x: Array, valued: Array | bool = True) -> State:
-        return evaluate_all(x)  # some lane always wants the values
+    evaluate_lane = _Lane(evaluate)
 
     def explore_one(
         beta: Array, state: State, own_tuning: Any, noise: Noise

@@ -51,6 +51,7 @@ class Walk(NamedTuple):
     here: State  # the last accepted state
     moving: State  # the end of the trajectory so far
     p: Array  # its momentum, shape (dimension,), half a step behind
+    handed_over: list[Array]  # what the values of `moving` need, where they are still to come
     last: Array  # number of the last accepted proposal, -1 before
     independent: Array  # sum of the acceptance probabilities of independence steps
 
@@ -217,17 +218,17 @@ class HMC:
 
         def turn(i: Array, walk: Walk) -> Walk:
             """One evaluation, of a proposal or at the end of a leapfrog step. The density itself is
-            asked for only where it decides."""
-            is_last = i == n_evaluations - 1
+            computed only where it decides."""
             if not mixed:
                 x, p = leap(i, walk)
-                return walk._replace(moving=evaluate(x, is_last), p=p)
+                moving, handed_over = evaluate.gradients(x)
+                return walk._replace(moving=moving, p=p, handed_over=handed_over)
             independent = i < n_independent
             j = jnp.minimum(i, self.max_independent - 1)
             x, p = jax.lax.cond(
                 independent, lambda: (proposals.x[j], walk.p), lambda: leap(i, walk)
             )
-            there = evaluate(x, independent | is_last)
+            there = evaluate(x, independent | (i == n_evaluations - 1))
 
             def decide() -> Walk:
                 difference = (
@@ -243,6 +244,7 @@ class HMC:
                     here=here,
                     moving=here,
                     p=p,
+                    handed_over=[],
                     last=jnp.where(accepted, i, walk.last),
                     independent=walk.independent + jnp.minimum(1, jnp.exp(difference)),
                 )
@@ -252,10 +254,13 @@ class HMC:
             )
             return walked
 
-        walk = Walk(state, state, noise.normals, minus_one, zero)
+        shapes = [] if mixed else jax.eval_shape(evaluate.gradients, state.x)[1]
+        nothing = [jnp.zeros(a.shape, a.dtype) for a in shapes]
+        walk = Walk(state, state, noise.normals, nothing, minus_one, zero)
         walk = jax.lax.fori_loop(0, n_evaluations, turn, walk)
 
-        here, end = walk.here, walk.moving
+        here = walk.here
+        end = walk.moving if mixed else evaluate.values(walk.moving, walk.handed_over)
         p = walk.p + 0.5 * step * by_scale(walk, gradient(end, beta), True)
         kinetic = 0.5 * (jnp.sum(noise.normals * noise.normals) - jnp.sum(p * p))
         difference = log_density(end, beta) - log_density(here, beta) + kinetic

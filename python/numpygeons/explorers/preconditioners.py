@@ -28,15 +28,23 @@ class Preconditioner(Protocol):
         ...
 
 
+MOST_SUMMED = 64  # coordinates, up to which XLA adds columns sooner than it calls for a product
+
+
 def scaled(scale: Array, p: Array) -> Array:
     """The scale times a momentum, shape (dimension,)."""
-    product: Array = scale * p if scale.ndim == 1 else scale @ p
+    product: Array = scale * p if scale.ndim == 1 else jnp.sum(scale * p, axis=1)
     return product
 
 
 def scaled_gradient(scale: Array, gradient: Array) -> Array:
     """The scale, transposed, times a gradient, shape (dimension,)."""
-    product: Array = scale * gradient if scale.ndim == 1 else gradient @ scale
+    if scale.ndim == 1:
+        product: Array = scale * gradient
+    elif len(gradient) <= MOST_SUMMED:
+        product = jnp.sum(scale * gradient[:, None], axis=0)
+    else:
+        product = gradient @ scale
     return product
 
 
