@@ -39,7 +39,7 @@ class Evaluate(Protocol):
         ...
 
     def gradients(self, x: Array) -> tuple[State, list[Array]]:
-        """The state at x without log gamma_0 and V, which are NaN, and what `values` needs."""
+        """The state at x, whose log gamma_0 and V may be NaN, and what `values` needs for them."""
         ...
 
     def values(self, state: State, handed_over: list[Array]) -> State:

@@ -86,8 +86,9 @@ def test_gradients_and_then_values_are_the_whole(in_a_batch):
         return state, evaluate.values(state, handed_over)
 
     states, filled = jax.jit(jax.vmap(in_two))(x)
-    assert np.all(np.isnan(states.v))
-    assert np.all(np.isnan(states.log_reference))
+    if not in_a_batch:
+        assert np.all(np.isnan(states.v))
+        assert np.all(np.isnan(states.log_reference))
     wanted = jax.jit(jax.vmap(whole))(x)
     assert np.isneginf(wanted.v[1])
     assert wanted.grad_v[0, 1] == 0

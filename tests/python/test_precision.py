@@ -65,6 +65,7 @@ def test_what_the_user_asks_for_stays():
 
 def test_an_explorer_multiplies_in_full_precision_and_the_caller_as_before():
     explorer = Multiplies()
-    pigeons(model, explorer=explorer, n_chains=2, n_rounds=1, show_report=False)
+    settings = {"n_chains": 2, "n_rounds": 1, "driver": "stepwise", "show_report": False}
+    pigeons(model, explorer=explorer, **settings)
     assert explorer.seen == {HIGHEST}
     assert HIGHEST not in precisions(lambda x: X @ x, jnp.zeros(3))

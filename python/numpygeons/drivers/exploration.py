@@ -103,15 +103,20 @@ def _one(explorer: Explorer, evaluate: Evaluate) -> ExploreSome:
 
 
 class _Lane:
-    """An `Evaluate` for one lane of a batch, of calls that are not inlined."""
+    """An `Evaluate` for one lane of a batch, of calls that are not inlined. It always has values:
+    some lane wants them, and to hand over what they need, of large data, would take longer."""
 
     def __init__(self, evaluate: Evaluate) -> None:
         self._all: Callable[[Array], State] = jax.jit(evaluate)
-        self.gradients = jax.jit(evaluate.gradients)
-        self.values = jax.jit(evaluate.values)
 
     def __call__(self, x: Array, valued: Array | bool = True) -> State:
-        return self._all(x)  # some lane always wants the values
+        return self._all(x)
+
+    def gradients(self, x: Array) -> tuple[State, list[Array]]:
+        return self._all(x), []
+
+    def values(self, state: State, handed_over: list[Array]) -> State:
+        return state
 
 
 def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
