@@ -35,9 +35,8 @@ class Mixtures(NamedTuple):
     means: Table  # shape (n_chains, K, d), unconstrained units
     factors: Table  # shape (n_chains, K, d, d): lower triangular, covariance = factor factor'
     centres: Table  # shape (n_chains, d): subtracted first, so that little cancels
-    # For all components at once, whose entries lie side by side: of coordinate i, K of them.
-    whiteners: Table  # shape (n_chains, d, d K): the inverse factors, transposed
-    offsets: Table  # shape (n_chains, d K): the means - centre, whitened
+    whiteners: Table  # shape (n_chains, d, K d): inverse factors side by side, transposed
+    offsets: Table  # shape (n_chains, K d): the means - centre, whitened
 
     def proposals(self, counts: Any, n_most: int) -> _core.engine.Proposals:
         """Hands out `counts` draws per scan, shape (n_chains,), at most `n_most`."""
@@ -57,16 +56,15 @@ def _mixtures(log_weights: Floats, means: Floats, factors: Floats, inverses: Flo
     weights = np.exp(log_weights)[:, :, None]
     centres = np.sum(weights * means, axis=1) / np.sum(weights, axis=1)
     gaps = means - centres[:, None]
-    offsets = np.einsum("nkij,nkj->nik", inverses, gaps)
-    whiteners = inverses.transpose(0, 3, 2, 1)
+    whiteners = inverses.reshape(n, width, dimension).swapaxes(1, 2)
     return Mixtures(
         log_weights=Table(log_weights),
         log_heights=Table(log_weights - np.log(diagonals).sum(axis=-1)),
         means=Table(means),
         factors=Table(factors),
         centres=Table(centres),
-        whiteners=Table(whiteners.reshape(n, dimension, width)),
-        offsets=Table(offsets.reshape(n, width)),
+        whiteners=Table(np.ascontiguousarray(whiteners)),
+        offsets=Table(np.einsum("nkij,nkj->nki", inverses, gaps).reshape(n, width)),
     )
 
 
@@ -169,8 +167,9 @@ def log_parts(row: Any, x: Array) -> Array:
     """
     heights, dimension = row.log_heights[:], len(x)
     white = (x - row.centres[:]) @ row.whiteners[:] - row.offsets[:]
-    white = white.reshape(dimension, len(heights))
-    parts: Array = heights - 0.5 * jnp.sum(white * white, axis=0)
+    white = white.reshape(len(heights), dimension)
+    squares: Array = (white * white) @ jnp.ones(dimension, x.dtype)
+    parts: Array = heights - 0.5 * squares
     return parts
 
 
