@@ -38,14 +38,6 @@ class Evaluate(Protocol):
         """
         ...
 
-    def gradients(self, x: Array) -> tuple[State, list[Array]]:
-        """The state at x, whose log gamma_0 and V may be NaN, and what `values` needs for them."""
-        ...
-
-    def values(self, state: State, handed_over: list[Array]) -> State:
-        """A state of `gradients`, with log gamma_0 and V."""
-        ...
-
 
 def log_density(state: State, beta: Array) -> Array:
     """Log density of chain `beta` > 0 at a state, up to a constant; scalar, nats."""
@@ -55,6 +47,21 @@ def log_density(state: State, beta: Array) -> Array:
 def gradient(state: State, beta: Array) -> Array:
     """Gradient of `log_density`, shape (dimension,)."""
     return state.grad_reference + beta * state.grad_v
+
+
+def gradients_at(evaluate: Evaluate, x: Array) -> tuple[State, list[Array]]:
+    """The state at x, whose log gamma_0 and V may be NaN, and what `with_values` needs for them.
+
+    An `evaluate` that does not come in two parts, as one of a user's, evaluates all at once.
+    """
+    if isinstance(evaluate, _Evaluation):
+        return evaluate.gradients(x)
+    return evaluate(x), []
+
+
+def with_values(evaluate: Evaluate, state: State, handed_over: list[Array]) -> State:
+    """A state of `gradients_at`, with log gamma_0 and V."""
+    return evaluate.values(state, handed_over) if isinstance(evaluate, _Evaluation) else state
 
 
 def make_evaluate(path: Path, *, with_gradients: bool) -> Evaluate:
@@ -84,7 +91,7 @@ def _pair_with_gradients(path: Path, with_gradients: bool) -> Callable[[Array], 
 
 
 class _Evaluation:
-    """An `Evaluate`, from the function x -> (values, gradients)."""
+    """An `Evaluate` in two parts, from the function x -> (values, gradients)."""
 
     def __init__(self, function: Callable[[Array], Any]) -> None:
         self._function = function

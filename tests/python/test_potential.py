@@ -7,8 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from numpygeons.drivers.exploration import _Lane
-from numpygeons.potential import gradient, log_density, make_evaluate
+from numpygeons.potential import (
+    gradient,
+    gradients_at,
+    log_density,
+    make_evaluate,
+    with_values,
+)
 
 X = np.array([0.5, -1.5])
 
@@ -71,22 +76,22 @@ def test_values_are_left_out_where_nobody_asks_for_them():
         np.testing.assert_array_equal(getattr(asked, name), getattr(not_asked, name))
 
 
-@pytest.mark.parametrize("in_a_batch", [False, True])
-def test_gradients_and_then_values_are_the_whole(in_a_batch):
+@pytest.mark.parametrize("in_two_parts", [True, False], ids=["ours", "a function"])
+def test_gradients_and_then_values_are_the_whole(in_two_parts):
     path = SimpleNamespace(
         log_reference=lambda x: -0.5 * jnp.sum(x**2),
         log_ratio=lambda x: jnp.log(x[0]) + jnp.sqrt(jnp.abs(x[1])),
     )
     whole = make_evaluate(path, with_gradients=True)
-    evaluate = _Lane(whole) if in_a_batch else whole
+    evaluate = whole if in_two_parts else lambda x: whole(x)
     x = jnp.array([[0.5, 0.0], [-1.0, 2.0], [2.0, -3.0]])  # a gradient and a value without number
 
     def in_two(x):
-        state, handed_over = evaluate.gradients(x)
-        return state, evaluate.values(state, handed_over)
+        state, handed_over = gradients_at(evaluate, x)
+        return state, with_values(evaluate, state, handed_over)
 
     states, filled = jax.jit(jax.vmap(in_two))(x)
-    if not in_a_batch:
+    if in_two_parts:
         assert np.all(np.isnan(states.v))
         assert np.all(np.isnan(states.log_reference))
     wanted = jax.jit(jax.vmap(whole))(x)
@@ -105,6 +110,6 @@ def test_a_path_is_traced_once():
     evaluate = make_evaluate(path, with_gradients=True)
     x = jnp.asarray(X)
     for _ in range(2):
-        jax.make_jaxpr(lambda x: evaluate.values(*evaluate.gradients(x)))(x)
+        jax.make_jaxpr(lambda x: with_values(evaluate, *gradients_at(evaluate, x)))(x)
         jax.make_jaxpr(evaluate)(x)
     assert len(traced) == 1

@@ -102,23 +102,6 @@ def _one(explorer: Explorer, evaluate: Evaluate) -> ExploreSome:
     return explore_one
 
 
-class _Lane:
-    """An `Evaluate` for one lane of a batch, of calls that are not inlined. It always has values:
-    some lane wants them, and to hand over what they need, of large data, would take longer."""
-
-    def __init__(self, evaluate: Evaluate) -> None:
-        self._all: Callable[[Array], State] = jax.jit(evaluate)
-
-    def __call__(self, x: Array, valued: Array | bool = True) -> State:
-        return self._all(x)
-
-    def gradients(self, x: Array) -> tuple[State, list[Array]]:
-        return self._all(x), []
-
-    def values(self, state: State, handed_over: list[Array]) -> State:
-        return state
-
-
 def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
     """Explores `lanes` rows in step, for as long as the slowest of them takes.
 
@@ -129,7 +112,11 @@ def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
     """
     # Under vmap a branch gets a copy per lane of whatever it reads from outside: not of the model's
     # data, which stay inside this call, nor of all tables, which are cut before.
-    evaluate_lane = _Lane(evaluate)
+    evaluate_all: Callable[[Array], State] = jax.jit(evaluate)
+
+    def evaluate_lane(x: Array, valued: Array | bool = True) -> State:
+        # Some lane always wants the values, and to hand over what they need would take longer.
+        return evaluate_all(x)
 
     def explore_one(
         beta: Array, state: State, own_tuning: Any, noise: Noise

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
 import jax
@@ -42,7 +43,14 @@ from numpygeons.explorers.preconditioners import (
     scaled,
     scaled_gradient,
 )
-from numpygeons.potential import Evaluate, State, gradient, log_density
+from numpygeons.potential import (
+    Evaluate,
+    State,
+    gradient,
+    gradients_at,
+    log_density,
+    with_values,
+)
 
 
 class Walk(NamedTuple):
@@ -221,7 +229,7 @@ class HMC:
             computed only where it decides."""
             if not mixed:
                 x, p = leap(i, walk)
-                moving, handed_over = evaluate.gradients(x)
+                moving, handed_over = gradients_at(evaluate, x)
                 return walk._replace(moving=moving, p=p, handed_over=handed_over)
             independent = i < n_independent
             j = jnp.minimum(i, self.max_independent - 1)
@@ -254,13 +262,13 @@ class HMC:
             )
             return walked
 
-        shapes = [] if mixed else jax.eval_shape(evaluate.gradients, state.x)[1]
+        shapes = [] if mixed else jax.eval_shape(partial(gradients_at, evaluate), state.x)[1]
         nothing = [jnp.zeros(a.shape, a.dtype) for a in shapes]
         walk = Walk(state, state, noise.normals, nothing, minus_one, zero)
         walk = jax.lax.fori_loop(0, n_evaluations, turn, walk)
 
         here = walk.here
-        end = walk.moving if mixed else evaluate.values(walk.moving, walk.handed_over)
+        end = walk.moving if mixed else with_values(evaluate, walk.moving, walk.handed_over)
         p = walk.p + 0.5 * step * by_scale(walk, gradient(end, beta), True)
         kinetic = 0.5 * (jnp.sum(noise.normals * noise.normals) - jnp.sum(p * p))
         difference = log_density(end, beta) - log_density(here, beta) + kinetic

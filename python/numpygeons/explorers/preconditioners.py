@@ -28,8 +28,8 @@ class Preconditioner(Protocol):
         ...
 
 
-# Products, though sums of columns are faster in few dimensions: XLA gives sums other last bits where
-# a worker has two replicas than where it has ten.
+# Products, though sums of columns are faster in few dimensions: XLA gives sums other last bits
+# where a worker has two replicas than where it has ten.
 def scaled(scale: Array, p: Array) -> Array:
     """The scale times a momentum, shape (dimension,)."""
     product: Array = scale * p if scale.ndim == 1 else scale @ p
