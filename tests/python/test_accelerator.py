@@ -16,12 +16,15 @@ import numpyro.distributions as dist
 import pytest
 from scipy import stats
 
-import numpygeons
-from numpygeons import HMC, AutoMALA, SliceSampler, pigeons
+from numpygeons import HMC, AutoMALA, SliceSampler
 from numpygeons.path import as_path
 from run_digest import digest
 from small_models import eight_schools, normal
-from test_device_driver import TWO_MODES_LOG_Z, two_modes
+from test_device_driver import (
+    run,
+    test_the_evidence_is_the_truth,  # noqa: F401 (tested here too)
+    two_modes,
+)
 
 MODELS = {"eight_schools": (eight_schools, 10), "two_modes": (two_modes, 10), "normal": (normal, 3)}
 EXPLORERS = {"HMC": HMC(), "AutoMALA": AutoMALA(), "SliceSampler": SliceSampler()}
@@ -32,11 +35,6 @@ TESTS = Path(__file__).parent
 def accelerator():
     if jax.default_backend() == "cpu":
         pytest.skip("JAX computes on the CPU: there is no accelerator here")
-
-
-def run(target, **settings):
-    defaults = {"n_chains": 4, "n_rounds": 6, "driver": "device", "show_report": False}
-    return pigeons(target, **{**defaults, **settings})
 
 
 def course(model, explorer, driver):
@@ -93,14 +91,6 @@ def test_many_chains_in_single_precision_swap_as_the_coordinator_does(n_chains):
 def test_a_run_has_the_same_bits_again():
     path = as_path(eight_schools)
     assert digest(run(path, n_rounds=7)) == digest(run(path, n_rounds=7))
-
-
-def test_the_evidence_is_the_truth():
-    path = numpygeons.NumPyroPath(two_modes)
-    runs = [run(path, n_chains=6, n_rounds=10, seed=seed) for seed in range(1, 9)]
-    p_value = stats.ttest_1samp([pt.log_z for pt in runs], TWO_MODES_LOG_Z).pvalue
-    assert p_value > 1e-6
-    assert np.std([pt.log_z for pt in runs]) < 0.2
 
 
 def test_products_are_computed_in_the_precision_of_the_model():

@@ -131,9 +131,9 @@ def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
         all_rows = jnp.arange(len(chains), dtype=jnp.int32)
         last = jnp.argmax(jnp.where(all_rows < n_replicas, chains, -1)).astype(jnp.int32)
         first = batch * lanes
-        rows = first + jnp.arange(lanes, dtype=jnp.int32)
-        is_replica = rows < n_replicas
-        rows = jnp.where(is_replica, rows, first)
+        places = first + jnp.arange(lanes, dtype=jnp.int32)
+        is_replica = places < n_replicas
+        rows = jnp.where(is_replica, places, first)
         is_exact = betas[chains[rows]] == 0
         chosen, states, own = jax.tree.map(
             lambda a: a[jnp.where(is_exact, last, rows)], (chains, replicas, noise)
@@ -148,7 +148,6 @@ def _batch(explorer: Explorer, evaluate: Evaluate, lanes: int) -> ExploreSome:
 
         new = jax.tree.map(kept, (reference, jnp.zeros_like(numbers[0])), (explored, numbers))
         # Each its own, so that an accelerator need not sort them first; of none, beyond the end.
-        places = first + jnp.arange(lanes, dtype=jnp.int32)
         places = jnp.where(is_replica, places, len(chains) + places)
         put: tuple[Replicas, Array] = jax.tree.map(
             lambda a, b: a.at[places].set(
