@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpyro.distributions.transforms import IdentityTransform, IndependentTransform
 
 from numpygeons.errors import ModelError
 from numpygeons.model_checks import (
@@ -162,7 +163,11 @@ class ModelRun:
             check_same_shape(site, transform, free.shape)
             value = transform(free)
             log_det = transform.log_abs_det_jacobian(free, value)
-            site["args"] = (jnp.sum(site["fn"].log_prob(value)), jnp.sum(log_det))
+            log_prob = jnp.sum(site["fn"].log_prob(value))
+            if not _is_identity(transform):
+                # XLA takes log(exp(u)) for u: the density may be finite where the value is not.
+                log_prob = jnp.where(jnp.all(jnp.isfinite(value)), log_prob, -jnp.inf)
+            site["args"] = (log_prob, jnp.sum(log_det))
             return value
 
         trace, used_key = self._trace(visit)
@@ -283,3 +288,9 @@ def _dims(name: str, shape: Shape, frames: list[Any], event_dim: int | None) -> 
         if fits or event_dim is not None:
             return tuple(dims)
     return tuple(f"{name}_dim_{axis}" for axis in range(len(shape)))
+
+
+def _is_identity(transform: Any) -> bool:
+    while isinstance(transform, IndependentTransform):
+        transform = transform.base_transform
+    return isinstance(transform, IdentityTransform)

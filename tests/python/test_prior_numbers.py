@@ -1,5 +1,6 @@
 """Numbers at draws from the prior: what overflows is drawn again, zero likelihoods are counted."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -8,6 +9,7 @@ import pytest
 from scipy import integrate, stats
 
 from numpygeons import pigeons
+from numpygeons.path import as_path
 
 P_MIN = 1e-6
 
@@ -88,6 +90,14 @@ def test_no_extreme_prior_lets_a_number_that_is_not_finite_into_a_replica(prior,
     redrawn = sum(record.n_redrawn for record in pt.rounds)
     drawn = redrawn + sum(record.n_scans for record in pt.rounds)
     assert fewest <= redrawn / drawn <= most
+
+
+def test_the_density_is_zero_where_a_constrained_value_overflows(precision):
+    path = as_path(single(lambda: dist.LogNormal(jnp.zeros(2), 30.0).to_event(1)))
+    largest = np.log(np.finfo(precision).max)
+    log_reference = jax.jit(path.log_reference)
+    assert np.isfinite(log_reference(jnp.array([0.0, 0.99 * largest])))
+    assert log_reference(jnp.array([0.0, 1.01 * largest])) == -np.inf
 
 
 def test_the_report_says_by_how_much_redrawn_priors_shift_the_evidence():
