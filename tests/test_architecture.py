@@ -44,7 +44,7 @@ PYTHON_LAYERS = (
     {"model_checks", "flat", "model_jaxpr"},
     {"settings", "records", "ranks"},
     {"compilation_cache"},
-    {"values_on_demand", "matrix_order"},
+    {"values_on_demand", "rewriting"},
     {"jaxprs"},
     {"arrays", "blas", "errors", "witness", "program_store", "precision"},
 )

@@ -18,11 +18,11 @@ from jax import Array
 
 from numpygeons.errors import DiscreteLatentError, ModelError, NumpygeonsWarning
 from numpygeons.flat import FlatLayout, default_float
-from numpygeons.matrix_order import along_longer_axes
 from numpygeons.model import ModelRun, Sites
 from numpygeons.model_checks import check_no_nan, check_same_sites
 from numpygeons.model_enumeration import summed_out
 from numpygeons.model_jaxpr import Traced
+from numpygeons.rewriting.program import rewritten
 
 __all__ = ["ModelProgram", "default_key", "trace_model", "typed_key"]
 
@@ -243,7 +243,7 @@ def _trace_evaluation(run: ModelRun, layout: FlatLayout, sites: Sites) -> Traced
         }
 
     x = jnp.zeros(layout.dimension, layout.dtype)
-    traced = Traced(program, x, rewrite=along_longer_axes)
+    traced = Traced(program, x, rewrite=rewritten)
     check_same_sites(sites.signature, seen[-1].signature)
     return traced
 

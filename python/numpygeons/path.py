@@ -16,9 +16,9 @@ import numpy as np
 from jax import Array
 
 from numpygeons.flat import FlatLayout, default_float
-from numpygeons.matrix_order import along_longer_axes
 from numpygeons.model_jaxpr import Traced
 from numpygeons.model_program import default_key, trace_model, typed_key
+from numpygeons.rewriting.program import rewritten
 
 __all__ = ["JaxTarget", "NumPyroPath", "Path", "as_path"]
 
@@ -337,7 +337,7 @@ def _path_of_functions(target: JaxTarget) -> Path:
         return {"log_reference": pair[0], "log_ratio": pair[1], "log_pair": pair}
 
     x = jnp.zeros(layout.dimension, layout.dtype)
-    evaluated = Traced(parts, x, rewrite=along_longer_axes)
+    evaluated = Traced(parts, x, rewrite=rewritten)
     return Path(
         dimension=layout.dimension,
         dtype=layout.dtype,

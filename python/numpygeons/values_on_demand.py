@@ -21,7 +21,6 @@ AGAIN = frozenset({
     "max", "min", "mul", "ne", "neg", "not", "or", "reshape", "rev", "select_n", "sign", "slice",
     "square", "squeeze", "stop_gradient", "sub", "transpose", "xor",
 })  # fmt: skip
-SMALL = 16  # numbers in an array, up to which it is kept all the same: there is less to compile
 
 
 class Split(NamedTuple):
@@ -29,7 +28,7 @@ class Split(NamedTuple):
 
     whole: Callable[[Array], tuple[Any, Any]]
     always: Callable[[Array], tuple[Any, list[Array]]]  # to the others, and what values need
-    on_demand: Callable[[list[Array]], Any]  # from that to the values
+    on_demand: Callable[[Array, list[Array]], Any]  # from x and that to the values
 
 
 def split(function: Callable[[Array], tuple[Any, Any]], x: Any) -> Split:
@@ -44,14 +43,14 @@ def split(function: Callable[[Array], tuple[Any, Any]], x: Any) -> Split:
     maker = {made: equation for equation in jaxpr.eqns for made in equation.outvars}
     handed_over: list[Any] = []
     again: set[int] = set()
-    wanted, seen = variables(value_outputs), set(constants)
+    wanted, seen = variables(value_outputs), set(constants) | set(jaxpr.invars)
     while wanted:
         variable = wanted.pop()
         if variable in seen:
             continue
         seen.add(variable)
-        equation = maker.get(variable)
-        if equation is None or (id(equation) in always and _is_worth_keeping(equation, variable)):
+        equation = maker[variable]
+        if id(equation) in always and equation.primitive.name not in AGAIN:
             handed_over.append(variable)
         else:
             again.add(id(equation))
@@ -70,14 +69,10 @@ def split(function: Callable[[Array], tuple[Any, Any]], x: Any) -> Split:
         tree = jax.tree.structure(others)
         return jax.tree.unflatten(tree, results), [known[variable] for variable in handed_over]
 
-    def compute_on_demand(handed: list[Array]) -> Any:
-        known = constants | dict(zip(handed_over, handed, strict=True))
+    def compute_on_demand(x: Array, handed: list[Array]) -> Any:
+        known = constants | {jaxpr.invars[0]: x} | dict(zip(handed_over, handed, strict=True))
         replay((e for e in jaxpr.eqns if id(e) in again), known)
         results = [read(known, variable) for variable in value_outputs]
         return jax.tree.unflatten(jax.tree.structure(values), results)
 
     return Split(compute_all, compute_always, compute_on_demand)
-
-
-def _is_worth_keeping(equation: Any, variable: Any) -> bool:
-    return equation.primitive.name not in AGAIN or variable.aval.size <= SMALL

@@ -10,8 +10,9 @@ from jax.extend.core import jaxpr_as_fun
 
 from numpygeons import model_jaxpr, model_program
 from numpygeons.jaxprs import equations
-from numpygeons.matrix_order import along_longer_axes
 from numpygeons.path import JaxTarget, as_path
+from numpygeons.rewriting.matrix_order import along_longer_axes
+from numpygeons.rewriting.program import rewritten
 
 RNG = np.random.default_rng(1)
 TALL = jnp.asarray(RNG.normal(size=(40, 3)))  # a row for each observation
@@ -98,6 +99,10 @@ def named(function):
     return function.__name__
 
 
+def stored_longer(traced):
+    return rewritten(traced, (along_longer_axes,))
+
+
 def products(traced):
     return [e for e in equations(traced.jaxpr) if e.primitive.name == "dot_general"]
 
@@ -105,7 +110,7 @@ def products(traced):
 @pytest.mark.parametrize("function", STORED, ids=named)
 def test_the_longer_axis_of_a_matrix_comes_last(function):
     before = jax.make_jaxpr(function)(X)
-    after = along_longer_axes(before)
+    after = stored_longer(before)
     assert len(products(after)) == len(products(before)) > 0
     for product in products(after):
         *shared, shorter, longer = product.invars[1].aval.shape
@@ -115,7 +120,7 @@ def test_the_longer_axis_of_a_matrix_comes_last(function):
 
 @pytest.mark.parametrize("function", STORED, ids=named)
 def test_values_and_gradients_stay_the_same(function):
-    after = jaxpr_as_fun(along_longer_axes(jax.make_jaxpr(function)(X)))
+    after = jaxpr_as_fun(stored_longer(jax.make_jaxpr(function)(X)))
 
     def stored(x):
         return after(x)[0]
@@ -132,11 +137,11 @@ def test_values_and_gradients_stay_the_same(function):
 @pytest.mark.parametrize("function", LEFT_ALONE, ids=named)
 def test_what_is_no_matrix_of_data_times_a_vector_is_left_alone(function):
     traced = jax.make_jaxpr(function)(X)
-    assert along_longer_axes(traced) is traced
+    assert stored_longer(traced) is traced
 
 
 def test_a_matrix_used_twice_is_stored_once():
-    after = along_longer_axes(jax.make_jaxpr(twice)(X))
+    after = stored_longer(jax.make_jaxpr(twice)(X))
     first, second = products(after)
     assert first.invars[1] is second.invars[1]
 
@@ -171,10 +176,10 @@ def test_draws_from_the_prior_store_no_matrix(monkeypatch):
     stored = []
 
     def counted(traced):
-        stored.append(along_longer_axes(traced))
+        stored.append(rewritten(traced))
         return stored[-1]
 
-    monkeypatch.setattr(model_jaxpr, "along_longer_axes", counted, raising=False)
-    monkeypatch.setattr(model_program, "along_longer_axes", counted, raising=False)
+    monkeypatch.setattr(model_jaxpr, "rewritten", counted, raising=False)
+    monkeypatch.setattr(model_program, "rewritten", counted, raising=False)
     as_path(regression, (TALL, TALL[:, 0]))
     assert len(stored) == 1

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from numpygeons import values_on_demand
 from numpygeons.values_on_demand import split
 
 X = jnp.array([0.3, -1.2, 0.7])
@@ -13,7 +12,6 @@ DATA = jnp.asarray(np.random.default_rng(1).normal(size=(40, 3)))
 
 
 def regression(x):
-    """Large enough that elementwise work is done again."""
     return -jnp.sum(jnp.log1p(jnp.exp(-jnp.abs(DATA @ x)))) - 0.5 * jnp.sum(x**2)
 
 
@@ -80,7 +78,7 @@ def test_both_parts_together_give_what_the_function_gives(function):
     @jax.jit
     def together(x):
         others, handed_over = always(x)
-        return on_demand(handed_over), others
+        return on_demand(x, handed_over), others
 
     got, expected = together(X), valued(function)(X)
     assert jax.tree.structure(got) == jax.tree.structure(expected)
@@ -97,7 +95,7 @@ def primitives(function, *arguments):
 def test_the_value_s_own_work_is_left_to_the_demand():
     _, always, on_demand = split(valued(regression), X)
     before = primitives(always, X)
-    after = primitives(on_demand, always(X)[1])
+    after = primitives(on_demand, X, always(X)[1])
     assert "log1p" not in before
     assert "log1p" in after
     assert before.count("dot_general") == 2  # the product and its transpose
@@ -106,16 +104,17 @@ def test_the_value_s_own_work_is_left_to_the_demand():
     assert "exp" not in after  # dear enough to be handed over
 
 
-def test_what_is_cheap_is_done_again_unless_it_is_small(monkeypatch):
+def test_what_is_cheap_is_done_again():
     """Sine and cosine are of the same multiples."""
+    _, always, on_demand = split(valued(lambda x: jnp.sum(jnp.sin(3 * (DATA @ x)))), X)
+    assert primitives(on_demand, X, always(X)[1])[:2] == ["mul", "sin"]
 
-    def on_demand():
-        _, always, on_demand = split(valued(lambda x: jnp.sum(jnp.sin(3 * (DATA @ x)))), X)
-        return primitives(on_demand, always(X)[1])
 
-    assert on_demand()[:2] == ["mul", "sin"]
-    monkeypatch.setattr(values_on_demand, "SMALL", 40)
-    assert on_demand()[0] == "sin"
+def test_the_state_itself_is_not_handed_over():
+    _, always, on_demand = split(valued(lambda x: jnp.sum(x**4)), X)
+    _, handed_over = always(X)
+    assert handed_over == []
+    assert on_demand(X, handed_over)["value"] == pytest.approx(float(jnp.sum(X**4)), rel=1e-5)
 
 
 def test_a_side_effect_happens_whether_values_are_asked_for_or_not():
@@ -136,5 +135,7 @@ def test_arrays_from_outside_are_held():
     shift = jnp.arange(20.0)
     _, always, on_demand = split(lambda x: (jnp.sum(jnp.sin(shift * x[0])), x), X)
     others, handed_over = always(X)
-    assert on_demand(handed_over) == pytest.approx(float(jnp.sum(jnp.sin(shift * 0.3))), rel=1e-5)
+    assert on_demand(X, handed_over) == pytest.approx(
+        float(jnp.sum(jnp.sin(shift * 0.3))), rel=1e-5
+    )
     np.testing.assert_array_equal(others, X)

@@ -9,6 +9,7 @@ several times as fast, and none is slower.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,17 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from numpygeons.arrays import Array
-from numpygeons.jaxprs import (
-    bind,
-    constants_of,
-    equations,
-    inputs_of,
-    needed,
-    read,
-    replay,
-    variables,
-    without_calls,
-)
+from numpygeons.jaxprs import Values, bind, constants_of, needed, read, replay, variables
+from numpygeons.rewriting.rules import Replacements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,44 +30,40 @@ class _Product:
     dimension_numbers: Any  # of the vector, then the matrix stored like that
 
 
-def along_longer_axes(traced: Any) -> Any:
-    """A traced function, with such matrices stored in the other order where that is faster.
+def along_longer_axes(code: Any) -> Replacements:
+    """Replaces products by products of matrices stored in the other order where that is faster.
 
-    Only matrices that no argument influences, and outside of loops and branches. Results agree to
-    rounding.
+    Only of matrices that no argument influences. Results agree to rounding.
     """
-    if all(equation.primitive.name != "dot_general" for equation in equations(traced.jaxpr)):
-        return traced
-    code = without_calls(traced)
+    if all(equation.primitive.name != "dot_general" for equation in code.jaxpr.eqns):
+        return {}
     fixed = _fixed(code)
-    products = {id(equation): _product(equation, fixed) for equation in code.jaxpr.eqns}
-    matrices = [
-        (equation.invars[product.matrix], product.axes)
+    products = [
+        (equation, product)
         for equation in code.jaxpr.eqns
-        if (product := products[id(equation)])
+        if (product := _product(equation, fixed)) is not None
     ]
-    if not matrices:
-        return traced
+    if not products:
+        return {}
+    matrices = [(e.invars[product.matrix], product.axes) for e, product in products]
     values = _values(code, [variable for variable, _ in matrices])
     stored = {
         (variable, axes): jnp.asarray(np.ascontiguousarray(np.asarray(value).transpose(axes)))
         for (variable, axes), value in zip(matrices, values, strict=True)
     }
+    return {
+        id(equation): partial(
+            _of_stored, equation, product, stored[equation.invars[product.matrix], product.axes]
+        )
+        for equation, product in products
+    }
 
-    def call(*arguments: Array) -> list[Any]:
-        known = constants_of(code) | dict(zip(code.jaxpr.invars, arguments, strict=True))
-        for equation in code.jaxpr.eqns:
-            product = products[id(equation)]
-            if product is None:
-                replay([equation], known)
-                continue
-            matrix = stored[equation.invars[product.matrix], product.axes]
-            vector = read(known, equation.invars[1 - product.matrix])
-            parameters = equation.params | {"dimension_numbers": product.dimension_numbers}
-            known[equation.outvars[0]] = bind(equation, [vector, matrix], parameters)[0]
-        return [read(known, atom) for atom in code.jaxpr.outvars]
 
-    return jax.make_jaxpr(call)(*inputs_of(code))
+def _of_stored(equation: Any, product: _Product, matrix: Array, known: Values) -> list[Any]:
+    """The product of a vector with a matrix that is stored like that."""
+    vector = read(known, equation.invars[1 - product.matrix])
+    parameters = equation.params | {"dimension_numbers": product.dimension_numbers}
+    return bind(equation, [vector, matrix], parameters)
 
 
 def _fixed(code: Any) -> set[Any]:
