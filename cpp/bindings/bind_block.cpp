@@ -32,7 +32,8 @@ py::tuple draw_block(const Coordinator& coordinator, std::size_t first, std::siz
   };
   py::array_t<Real> normals(shape({s.n_normals})), uniforms(shape({s.n_uniforms}));
   py::array_t<std::uint32_t> keys(shape({n_keys}));
-  py::array_t<Real> proposals(shape({s.n_proposals, s.dimension})), logs(shape({s.n_proposals, 2}));
+  py::array_t<Real> proposals(shape({s.n_proposals, s.dimension})),
+      logs(shape({s.n_proposals, n_proposal_logs}));
   py::array_t<std::int32_t> components(shape({s.n_proposals}));
   py::array_t<double> log_swap_uniforms(shape({}));
   const auto filled = [&](auto& array, std::size_t width) {
@@ -40,8 +41,8 @@ py::tuple draw_block(const Coordinator& coordinator, std::size_t first, std::siz
   };
   const BlockNoise<Real> block{
       {filled(normals, s.n_normals), filled(uniforms, s.n_uniforms), filled(keys, n_keys),
-       filled(proposals, s.n_proposals * s.dimension), filled(logs, 2 * s.n_proposals),
-       filled(components, s.n_proposals)},
+       filled(proposals, s.n_proposals * s.dimension),
+       filled(logs, n_proposal_logs * s.n_proposals), filled(components, s.n_proposals)},
       filled(log_swap_uniforms, 1)};
   {
     const py::gil_scoped_release release;

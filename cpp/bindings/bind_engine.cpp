@@ -40,7 +40,7 @@ struct NextArrays {
         uniforms({size(n), size(s.n_uniforms)}),
         keys({size(n), size(s.hands_out_keys ? 2 : 0)}),
         proposals({size(n), size(s.n_proposals), size(s.dimension)}),
-        proposal_logs({size(n), size(s.n_proposals), py::ssize_t{2}}),
+        proposal_logs({size(n), size(s.n_proposals), size(n_proposal_logs)}),
         proposal_components({size(n), size(s.n_proposals)}) {}
 
   [[nodiscard]] NextScan<Real> spans() {
@@ -139,11 +139,11 @@ void bind_proposals(py::module_& module) {
               throw std::invalid_argument("there are " + std::to_string(self.n_chains()) +
                                           " chains: got chain " + std::to_string(chain));
             const std::size_t n = self.n_most(), d = self.dimension();
-            std::vector<double> x(n * d), logs(2 * n);
+            std::vector<double> x(n * d), logs(n * n_proposal_logs);
             std::vector<std::int32_t> components(n);
             self.draw<double>(seed, 0, round, scan, Chain{chain}, {x, logs, components});
             return py::make_tuple(copied(x, {size(n), size(d)}),
-                                  copied(logs, {size(n), py::ssize_t{2}}),
+                                  copied(logs, {size(n), size(n_proposal_logs)}),
                                   copied(components, {size(n)}));
           },
           py::kw_only(), "seed"_a, "round"_a, "scan"_a, "chain"_a,

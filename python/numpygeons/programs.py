@@ -16,7 +16,7 @@ from numpygeons.drivers.exploration import at_least_two, make_explore
 from numpygeons.drivers.fused import FusedDriver
 from numpygeons.drivers.lanes import width
 from numpygeons.drivers.stepwise import StepwiseDriver
-from numpygeons.explorers.base import Explorer, Noise, Proposals, Start
+from numpygeons.explorers.base import N_LOGS, Explorer, Noise, Proposals, Start
 from numpygeons.explorers.checks import check_sizes, check_tuning, checked, is_trusted
 from numpygeons.path import Path
 from numpygeons.potential import Evaluate, State
@@ -130,7 +130,7 @@ def _shapes(
             key=rows(2 if noise.key else 0, dtype=np.uint32),
             proposals=Proposals(
                 x=rows(noise.n_proposals, path.dimension),
-                logs=rows(noise.n_proposals, 2),
+                logs=rows(noise.n_proposals, N_LOGS),
                 components=rows(noise.n_proposals, dtype=np.int32),
             ),
         ),

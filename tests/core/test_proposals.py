@@ -72,6 +72,15 @@ def test_logs_are_those_of_the_density_and_of_the_share(draws):
     np.testing.assert_allclose(logs[:, 1], own - total, rtol=1e-10, atol=1e-10)
 
 
+def test_uniforms_decide_apart_from_all_else(draws):
+    x, logs, components = draws
+    uniforms = np.exp(logs[:, 2])
+    assert stats.kstest(uniforms, "uniform").pvalue > LEAST_P
+    assert stats.pearsonr(uniforms[1:], uniforms[:-1]).pvalue > LEAST_P
+    for other in (*x.T, logs[:, 1], components):
+        assert stats.spearmanr(uniforms, other).pvalue > LEAST_P
+
+
 def test_regions_are_drawn_anew_with_their_share(draws):
     x, _, components = draws
     shares = np.exp(parts_at(x, 2))

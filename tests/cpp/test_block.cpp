@@ -61,7 +61,7 @@ struct Noise {
         uniforms(n_rows * n_uniforms, Real{-9}),
         keys(2 * n_rows, 9),
         proposals(n_rows * n_proposals * dimension, Real{-9}),
-        logs(n_rows * n_proposals * 2, Real{-9}),
+        logs(n_rows * n_proposals * n_proposal_logs, Real{-9}),
         components(n_rows * n_proposals, -9),
         log_swap_uniforms(n_rows, -9) {}
 
@@ -140,7 +140,7 @@ TEST_CASE_TEMPLATE("the randomness of a block is that of its scans", Real, float
       CHECK(same(given.uniforms, block.uniforms, r, n_uniforms));
       CHECK(same(given.keys, block.keys, r, 2));
       CHECK(same(given.proposals, block.proposals, chain, n_proposals * dimension));
-      CHECK(same(given.proposal_logs, block.logs, chain, n_proposals * 2));
+      CHECK(same(given.proposal_logs, block.logs, chain, n_proposals * n_proposal_logs));
       CHECK(same(given.proposal_components, block.components, chain, n_proposals));
       const Chain lower{static_cast<std::uint32_t>(r)};
       const double got = block.log_swap_uniforms[place + r];

@@ -209,10 +209,10 @@ def independence_defect(module=hmc):
     n = len(x)
     proposals = Proposals(
         x[:, None, None],
-        np.log(np.stack([weights, parts[:, 0] / weights], axis=-1))[:, None],
+        np.log(np.stack([weights, parts[:, 0] / weights, np.full(n, ACCEPT)], axis=-1))[:, None],
         np.zeros((n, 1), np.int32),
     )
-    uniforms = [[0.5, 0.5, 0.5, 0.5, 0.5, ACCEPT]] * n
+    uniforms = [[0.5, 0.5, 0.5, 0.5, 0.5]] * n
     end, statistics = explored(explorer, tuning, [[0.0]] * n, uniforms, proposals)
     return defect([(end, weights / weights.sum() * statistics["independent_acceptance"])])
 
@@ -229,10 +229,10 @@ def region_defect(module=hmc):
     for k in range(3):
         middles = cuts[:, k] - 0.5 * regions[:, k]  # the uniform that picks k differs by start
         for p in (1.0, -1.0):
-            rows = [[0.5, ACCEPT, 0.5, 0.5, u, 0.5] for u in middles]
+            rows = [[0.5, ACCEPT, 0.5, 0.5, u] for u in middles]
             n = len(rows)
             outside = Proposals(
-                np.full((n, 1, 1), -10.0), np.zeros((n, 1, 2)), np.zeros((n, 1), np.int32)
+                np.full((n, 1, 1), -10.0), np.zeros((n, 1, 3)), np.zeros((n, 1), np.int32)
             )
             end, statistics = explored(explorer, tuning, [[p]] * n, rows, outside)
             own = np.arange(len(STARTS))

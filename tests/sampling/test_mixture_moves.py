@@ -27,7 +27,7 @@ from numpygeons.explorers.mixture import (
 from numpygeons.potential import State
 from small_models import coin, eight_schools
 
-N_COPIES = 40_000
+N_COPIES = 100_000
 LEAST_P = 1e-6
 
 

@@ -41,7 +41,7 @@ void Coordinator::draw_block(std::size_t first, std::size_t n_scans,
   require_size("keys", noise.keys.size(), settings_.hands_out_keys ? 2 * n_rows : 0);
   const std::size_t n_proposals = n_rows * settings_.n_proposals;
   require_size("proposals", noise.proposals.size(), n_proposals * settings_.dimension);
-  require_size("proposal_logs", noise.proposal_logs.size(), 2 * n_proposals);
+  require_size("proposal_logs", noise.proposal_logs.size(), n_proposal_logs * n_proposals);
   require_size("proposal_components", noise.proposal_components.size(), n_proposals);
   require_size("log_swap_uniforms", block.log_swap_uniforms.size(), n_rows);
   std::size_t place = 0;

@@ -28,9 +28,10 @@ void Coordinator::propose(std::uint64_t scan, Chain chain, std::size_t place,
   std::size_t first = place * settings_.n_proposals;
   for (std::uint32_t source = 0; source < proposals_.size(); ++source) {
     const std::size_t n = proposals_[source].n_most();
-    const ProposalRows<Real> rows{noise.proposals.subspan(first * d, n * d),
-                                  noise.proposal_logs.subspan(2 * first, 2 * n),
-                                  noise.proposal_components.subspan(first, n)};
+    const ProposalRows<Real> rows{
+        noise.proposals.subspan(first * d, n * d),
+        noise.proposal_logs.subspan(n_proposal_logs * first, n_proposal_logs * n),
+        noise.proposal_components.subspan(first, n)};
     proposals_[source].draw(settings_.seed, source, data_->round, scan, chain, rows);
     first += n;
   }

@@ -150,7 +150,8 @@ void Proposals::draw(std::uint64_t seed, std::uint32_t source, std::uint32_t rou
   const std::size_t c = chain.value, d = dimension_;
   const auto n = static_cast<std::size_t>(counts_[c]);
   std::fill(rows.x.begin() + static_cast<std::ptrdiff_t>(n * d), rows.x.end(), Real{0});
-  std::fill(rows.logs.begin() + static_cast<std::ptrdiff_t>(2 * n), rows.logs.end(), Real{0});
+  std::fill(rows.logs.begin() + static_cast<std::ptrdiff_t>(n_proposal_logs * n), rows.logs.end(),
+            Real{0});
   std::fill(rows.components.begin() + static_cast<std::ptrdiff_t>(n), rows.components.end(), 0);
   if (n == 0) return;
   thread_local Scratch scratch;
@@ -166,7 +167,7 @@ void Proposals::draw(std::uint64_t seed, std::uint32_t source, std::uint32_t rou
   const std::span cumulative = std::span(cumulative_).subspan(c * n_components_, n_components_);
   for (std::size_t i = 0; i < n; ++i) {
     const std::size_t row = c * n_components_ + inverted(cumulative, stream.uniform());
-    const double region_uniform = stream.uniform();
+    const double region_uniform = stream.uniform(), decision_uniform = stream.uniform();
     stream.fill_normals(std::span(scratch.z));
     const double* const factor = factors_.data() + row * d * d;
     for (std::size_t j = 0; j < d; ++j) {
@@ -179,8 +180,10 @@ void Proposals::draw(std::uint64_t seed, std::uint32_t source, std::uint32_t rou
     const double total = log_parts(c, x, scratch);
     const std::size_t region =
         inverted(std::span(scratch.cumulative).first(n_components_), region_uniform);
-    rows.logs[2 * i] = static_cast<Real>(total);
-    rows.logs[2 * i + 1] = static_cast<Real>(scratch.parts[region] - total);
+    const std::span<Real> logs = rows.logs.subspan(n_proposal_logs * i, n_proposal_logs);
+    logs[0] = static_cast<Real>(total);
+    logs[1] = static_cast<Real>(scratch.parts[region] - total);
+    logs[2] = static_cast<Real>(portable_log(decision_uniform));
     rows.components[i] = static_cast<std::int32_t>(region);
   }
 }

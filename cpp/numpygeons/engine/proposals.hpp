@@ -21,11 +21,16 @@ struct ProposalTable {
   std::span<const std::int32_t> counts;  ///< (n_chains,), each in [0, n_most]
 };
 
+/// How many logs come with a proposal.
+constexpr std::size_t n_proposal_logs = 3;
+
 /// Where the proposals of one chain in one scan go; rows beyond its count become 0.
 template <class Real>
 struct ProposalRows {
-  std::span<Real> x;                   ///< (n_most, dimension)
-  std::span<Real> logs;                ///< (n_most, 2): log q(x); log of the region's share of q(x)
+  std::span<Real> x;  ///< (n_most, dimension)
+  /// (n_most, n_proposal_logs): log q(x); log of the region's share of q(x); log of the uniform
+  /// that decides whether x is accepted.
+  std::span<Real> logs;
   std::span<std::int32_t> components;  ///< (n_most,): the region, drawn with its share of q(x)
 };
 

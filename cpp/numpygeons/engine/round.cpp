@@ -27,7 +27,7 @@ void run_scans(Coordinator& coordinator, std::size_t worker, const Explore<Real>
   std::vector<Real> uniforms(n * settings.n_uniforms);
   std::vector<std::uint32_t> keys(settings.hands_out_keys ? 2 * n : 0);
   std::vector<Real> proposals(n * settings.n_proposals * settings.dimension);
-  std::vector<Real> proposal_logs(n * settings.n_proposals * 2);
+  std::vector<Real> proposal_logs(n * settings.n_proposals * n_proposal_logs);
   std::vector<std::int32_t> proposal_components(n * settings.n_proposals);
   const NextScan<Real> next{reference_draw, chains,    normals,       uniforms,
                             keys,           proposals, proposal_logs, proposal_components};

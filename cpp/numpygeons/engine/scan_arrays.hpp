@@ -24,7 +24,7 @@ struct ScanNoise {
   std::span<std::uint32_t> keys;  ///< (n_rows, 2), raw JAX keys; empty unless asked for
   /// Draws of the chain's mixtures (proposals.hpp): those of each table in turn.
   std::span<Real> proposals;                    ///< (n_rows, n_proposals, dimension)
-  std::span<Real> proposal_logs;                ///< (n_rows, n_proposals, 2)
+  std::span<Real> proposal_logs;                ///< (n_rows, n_proposals, n_proposal_logs)
   std::span<std::int32_t> proposal_components;  ///< (n_rows, n_proposals)
 };
 

@@ -58,7 +58,7 @@ class Walk(NamedTuple):
 
     here: State  # the last accepted state
     moving: State  # the end of the trajectory so far
-    p: Array  # its momentum, shape (dimension,), half a step behind
+    p: Array  # its momentum, shape (dimension,), half a step ahead
     handed_over: list[Array]  # what the values of `moving` need, where they are still to come
     last: Array  # number of the last accepted proposal, -1 before
     independent: Array  # sum of the acceptance probabilities of independence steps
@@ -136,7 +136,7 @@ class HMC:
         n_proposals = self.max_independent if is_mixed(self, dimension) else 0
         return NoiseShape(
             n_normals=dimension,
-            n_uniforms=4 + (1 + n_proposals if n_proposals else 0),
+            n_uniforms=5 if n_proposals else 4,
             n_proposals=n_proposals,
         )
 
@@ -193,7 +193,7 @@ class HMC:
         size = regions.step_size if mixed else tuning.step_size
         step = jnp.asarray(size * (1 + self.jitter * (2 * u_jitter - 1)), dtype)
         known = jnp.asarray(tuning.scale if tuning.factor is None else tuning.factor)
-        scale = self.preconditioner.scale(known, noise.uniforms[2:4])
+        scale = step * self.preconditioner.scale(known, noise.uniforms[2:4])
         minus_one, zero = jnp.int32(-1), jnp.zeros((), dtype)
         n_independent = jnp.asarray(regions.n_independent) if mixed else jnp.int32(0)
         n_evaluations = n_independent + jnp.asarray(tuning.length)
@@ -202,40 +202,38 @@ class HMC:
             n_evaluations = jnp.where(is_taken, n_evaluations, 0)
         start = zero, zero, minus_one
         if mixed:
-            log_u_independent = jnp.log(noise.uniforms[5:])
             start = region_of(mixture, state.x, noise.uniforms[4])
 
         def of_last(last: Array, own: Array, drawn: Array) -> Array:
             """What belongs to the last accepted proposal, or to the state before all of them."""
             return jnp.where(last < 0, own, drawn[jnp.maximum(last, 0)])
 
-        def by_scale(walk: Walk, a: Array, transposed: bool) -> Array:
-            """The scale of the trajectory, that of its region where there are regions, times a."""
+        def by_scale(last: Array, a: Array, transposed: bool = False) -> Array:
+            """The step times the scale, that of the region where there are regions, times a."""
             own = scale
             if mixed:
-                own = mixture.factors[of_last(walk.last, start[2], proposals.components)]
-            return scaled_gradient(own, a) if transposed else scaled(own, a)
+                own = mixture.factors[of_last(last, start[2], proposals.components)]
+            product = scaled_gradient(own, a) if transposed else scaled(own, a)
+            return step * product if mixed else product
 
-        def leap(i: Array, walk: Walk) -> tuple[Array, Array]:
-            """Where a leapfrog step leads (Neal 2011, eq. 5.18-5.20). Half steps of the momentum
-            that follow each other are taken as one."""
-            here = walk.moving
-            share = jnp.where(i == n_independent, 0.5, 1.0).astype(dtype)
-            p = walk.p + share * step * by_scale(walk, gradient(here, beta), True)
-            return here.x + step * by_scale(walk, p, False), p
+        def kicked(p: Array, share: float, there: State, last: Array) -> Array:
+            """The momentum after a share of a step (Neal 2011, eq. 5.18 and 5.20)."""
+            return p + share * by_scale(last, gradient(there, beta), transposed=True)
 
         def turn(i: Array, walk: Walk) -> Walk:
             """One evaluation, of a proposal or at the end of a leapfrog step. The density itself is
             computed only where it decides."""
+
+            def drifted() -> Array:  # eq. 5.19
+                return walk.moving.x + by_scale(walk.last, walk.p)
+
             if not mixed:
-                x, p = leap(i, walk)
-                moving, handed_over = gradients_at(evaluate, x)
+                moving, handed_over = gradients_at(evaluate, drifted())
+                p = kicked(walk.p, 1.0, moving, walk.last)
                 return walk._replace(moving=moving, p=p, handed_over=handed_over)
             independent = i < n_independent
             j = jnp.minimum(i, self.max_independent - 1)
-            x, p = jax.lax.cond(
-                independent, lambda: (proposals.x[j], walk.p), lambda: leap(i, walk)
-            )
+            x = jax.lax.cond(independent, lambda: proposals.x[j], drifted)
             there = evaluate(x, independent | (i == n_evaluations - 1))
 
             def decide() -> Walk:
@@ -246,30 +244,34 @@ class HMC:
                     - proposals.logs[j, 0]
                 )
                 difference = jnp.where(jnp.isfinite(difference), difference, -jnp.inf)
-                accepted = log_u_independent[j] < difference
+                accepted = proposals.logs[j, 2] < difference
                 here = _choose(accepted, there, walk.here)
+                last = jnp.where(accepted, i, walk.last)
                 return Walk(
                     here=here,
                     moving=here,
-                    p=p,
+                    p=kicked(noise.normals, 0.5, here, last),
                     handed_over=[],
-                    last=jnp.where(accepted, i, walk.last),
+                    last=last,
                     independent=walk.independent + jnp.minimum(1, jnp.exp(difference)),
                 )
 
-            walked: Walk = jax.lax.cond(
-                independent, decide, lambda: walk._replace(moving=there, p=p)
-            )
+            def leap() -> Walk:
+                return walk._replace(moving=there, p=kicked(walk.p, 1.0, there, walk.last))
+
+            walked: Walk = jax.lax.cond(independent, decide, leap)
             return walked
 
         shapes = [] if mixed else jax.eval_shape(partial(gradients_at, evaluate), state.x)[1]
         nothing = [jnp.zeros(a.shape, a.dtype) for a in shapes]
-        walk = Walk(state, state, noise.normals, nothing, minus_one, zero)
+        # Half steps of the momentum that follow each other are taken as one.
+        p = noise.normals if mixed else kicked(noise.normals, 0.5, state, minus_one)
+        walk = Walk(state, state, p, nothing, minus_one, zero)
         walk = jax.lax.fori_loop(0, n_evaluations, turn, walk)
 
         here = walk.here
         end = walk.moving if mixed else with_values(evaluate, walk.moving, walk.handed_over)
-        p = walk.p + 0.5 * step * by_scale(walk, gradient(end, beta), True)
+        p = kicked(walk.p, -0.5, end, walk.last)
         kinetic = 0.5 * (jnp.sum(noise.normals * noise.normals) - jnp.sum(p * p))
         difference = log_density(end, beta) - log_density(here, beta) + kinetic
         if mixed:
