@@ -346,6 +346,8 @@ void bind_engine(py::module_& module) {
   bind_proposals(engine);
   bind_coordinator(engine);
   bind_block(engine);
+  engine.def("xla_prepare_handler_f32", &xla_prepare_handler_f32);
+  engine.def("xla_prepare_handler_f64", &xla_prepare_handler_f64);
   engine.def("xla_scan_handler_f32", &xla_scan_handler_f32);
   engine.def("xla_scan_handler_f64", &xla_scan_handler_f64);
 }

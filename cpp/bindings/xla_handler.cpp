@@ -1,9 +1,11 @@
-/// Calls Coordinator::scan from inside a compiled program, through XLA's typed foreign function
-/// interface. Python is not involved and no lock is held.
+/// Calls Coordinator::scan and Coordinator::prepare from inside a compiled program, through XLA's
+/// typed foreign function interface. Python is not involved and no lock is held.
 #include "xla_handler.hpp"
 
 #include <bit>
 #include <cstdint>
+#include <exception>
+#include <utility>
 
 #include "numpygeons/engine/coordinator.hpp"
 #include "xla/ffi/api/ffi.h"
@@ -24,8 +26,29 @@ std::uint64_t joined(const std::uint32_t* halves) {
 }
 
 /// Operands: the coordinator's address in two halves (an attribute would become part of the
-/// program and of its cache key) and the worker's number, then what was explored. Results: whether
-/// to go on, then what the next scan needs.
+/// program and of its cache key) and the worker's number. Results: what the next scan needs.
+template <ffi::DataType type>
+ffi::Error prepare(ffi::Buffer<ffi::U32> handle, ffi::ResultBuffer<ffi::S32> reference_draw,
+                   ffi::ResultBuffer<ffi::S32> chains, ffi::ResultBuffer<type> normals,
+                   ffi::ResultBuffer<type> uniforms, ffi::ResultBuffer<ffi::U32> keys,
+                   ffi::ResultBuffer<type> proposals, ffi::ResultBuffer<type> proposal_logs,
+                   ffi::ResultBuffer<ffi::S32> proposal_components) {
+  const auto& coordinator = *std::bit_cast<const Coordinator*>(joined(handle.typed_data()));
+  const NextScan<ffi::NativeType<type>> next{
+      as_span(*reference_draw), as_span(*chains),
+      as_span(*normals),        as_span(*uniforms),
+      as_span(*keys),           as_span(*proposals),
+      as_span(*proposal_logs),  as_span(*proposal_components)};
+  try {
+    coordinator.prepare(handle.typed_data()[2], next);
+  } catch (const std::exception& error) {
+    return ffi::Error::Internal(error.what());
+  }
+  return ffi::Error::Success();
+}
+
+/// Operands: those of `prepare`, then what was explored. Results: whether to go on, then what the
+/// next scan needs.
 template <ffi::DataType type>
 ffi::Error scan(ffi::Buffer<ffi::U32> handle, ffi::Buffer<type> x, ffi::Buffer<type> log_reference,
                 ffi::Buffer<type> v, ffi::Buffer<type> statistics,
@@ -47,15 +70,9 @@ ffi::Error scan(ffi::Buffer<ffi::U32> handle, ffi::Buffer<type> x, ffi::Buffer<t
   return ffi::Error::Success();
 }
 
-template <ffi::DataType type>
-auto binding() {
-  return ffi::Ffi::Bind()
-      .template Arg<ffi::Buffer<ffi::U32>>()
-      .template Arg<ffi::Buffer<type>>()
-      .template Arg<ffi::Buffer<type>>()
-      .template Arg<ffi::Buffer<type>>()
-      .template Arg<ffi::Buffer<type>>()
-      .template Ret<ffi::Buffer<ffi::PRED>>()
+template <ffi::DataType type, class Binding>
+auto with_next_scan(Binding binding) {
+  return std::move(binding)
       .template Ret<ffi::Buffer<ffi::S32>>()
       .template Ret<ffi::Buffer<ffi::S32>>()
       .template Ret<ffi::Buffer<type>>()
@@ -66,8 +83,26 @@ auto binding() {
       .template Ret<ffi::Buffer<ffi::S32>>();
 }
 
-XLA_FFI_DEFINE_HANDLER(scan_f32, scan<ffi::F32>, binding<ffi::F32>());
-XLA_FFI_DEFINE_HANDLER(scan_f64, scan<ffi::F64>, binding<ffi::F64>());
+template <ffi::DataType type>
+auto binding_of_prepare() {
+  return with_next_scan<type>(ffi::Ffi::Bind().Arg<ffi::Buffer<ffi::U32>>());
+}
+
+template <ffi::DataType type>
+auto binding_of_scan() {
+  return with_next_scan<type>(ffi::Ffi::Bind()
+                                  .template Arg<ffi::Buffer<ffi::U32>>()
+                                  .template Arg<ffi::Buffer<type>>()
+                                  .template Arg<ffi::Buffer<type>>()
+                                  .template Arg<ffi::Buffer<type>>()
+                                  .template Arg<ffi::Buffer<type>>()
+                                  .template Ret<ffi::Buffer<ffi::PRED>>());
+}
+
+XLA_FFI_DEFINE_HANDLER(prepare_f32, prepare<ffi::F32>, binding_of_prepare<ffi::F32>());
+XLA_FFI_DEFINE_HANDLER(prepare_f64, prepare<ffi::F64>, binding_of_prepare<ffi::F64>());
+XLA_FFI_DEFINE_HANDLER(scan_f32, scan<ffi::F32>, binding_of_scan<ffi::F32>());
+XLA_FFI_DEFINE_HANDLER(scan_f64, scan<ffi::F64>, binding_of_scan<ffi::F64>());
 
 pybind11::capsule capsule(XLA_FFI_Handler* handler) {
   return pybind11::capsule(std::bit_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");
@@ -75,6 +110,8 @@ pybind11::capsule capsule(XLA_FFI_Handler* handler) {
 
 }  // namespace
 
+pybind11::capsule xla_prepare_handler_f32() { return capsule(prepare_f32); }
+pybind11::capsule xla_prepare_handler_f64() { return capsule(prepare_f64); }
 pybind11::capsule xla_scan_handler_f32() { return capsule(scan_f32); }
 pybind11::capsule xla_scan_handler_f64() { return capsule(scan_f64); }
 

@@ -6,6 +6,8 @@
 namespace numpygeons::bindings {
 
 /// Capsules of the handlers for the model's number type, to be registered with `jax.ffi`.
+[[nodiscard]] pybind11::capsule xla_prepare_handler_f32();
+[[nodiscard]] pybind11::capsule xla_prepare_handler_f64();
 [[nodiscard]] pybind11::capsule xla_scan_handler_f32();
 [[nodiscard]] pybind11::capsule xla_scan_handler_f64();
 

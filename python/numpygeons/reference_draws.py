@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -77,22 +78,15 @@ class ReferenceDraws:
         """`program`: what `lower_reference` made for this dimension."""
         self.size = batch_size(dimension)
         self.seed = seed
-        self._ahead: dict[tuple[Any, int], Any] = {}  # batches under way
+        self._ahead: dict[tuple[Any, int], Future[Batch]] = {}
+        # Of its own, because what one thread starts JAX computes in turn.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="numpygeons-reference")
         self._program = program
 
     def prepare(self, purpose: Any, number: int) -> None:
         """Starts making a batch, beside whatever the caller does until `batch` asks for it."""
-        key = (purpose, number)
-        if key not in self._ahead:
-            keys = _core.random.jax_keys(
-                seed=self.seed,
-                purpose=purpose,
-                replica=0,
-                round=0,
-                first_scan=number * self.size,
-                n=self.size,
-            )
-            self._ahead[key] = self._program.call(keys)
+        if (purpose, number) not in self._ahead:
+            self._ahead[purpose, number] = self._thread.submit(self._make, purpose, number)
 
     def batch(self, purpose: Any, number: int) -> Batch:
         """The draws `number * size ...` of a purpose, `size` of them.
@@ -103,7 +97,18 @@ class ReferenceDraws:
             When a draw has no finite density in `MOST_ATTEMPTS` attempts.
         """
         self.prepare(purpose, number)
-        states, attempts, good = self._ahead.pop((purpose, number))
+        return self._ahead.pop((purpose, number)).result()
+
+    def _make(self, purpose: Any, number: int) -> Batch:
+        keys = _core.random.jax_keys(
+            seed=self.seed,
+            purpose=purpose,
+            replica=0,
+            round=0,
+            first_scan=number * self.size,
+            n=self.size,
+        )
+        states, attempts, good = self._program.call(keys)
         good = np.asarray(good)
         if not np.all(good):
             draw = number * self.size + int(np.argmin(good))

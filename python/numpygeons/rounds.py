@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path as FilePath
 from typing import Any, Protocol
 
@@ -327,11 +328,13 @@ class Rounds:
             if self._batch is None or self._batch[0] != wanted:
                 self._batch = wanted, self._reference.batch(Purpose.reference_draw, wanted)
             n_scans = min(2**number - done, size - first)
-            if done + n_scans < 2**number:
-                self._reference.prepare(Purpose.reference_draw, wanted + 1)
             states, n_redrawn = self._batch[1]
             used = n_redrawn[first : first + n_scans] if self.settings.n_chains > 1 else ()
-            yield Block(n_scans=n_scans, draws=states, first=first), int(np.sum(used))
+            block = Block(n_scans=n_scans, draws=states, first=first)
+            if done + n_scans < 2**number:
+                following = partial(self._reference.prepare, Purpose.reference_draw, wanted + 1)
+                block = replace(block, meanwhile=following)
+            yield block, int(np.sum(used))
             done += n_scans
 
     def _adapted(

@@ -57,9 +57,11 @@ def test_programs_become_one_function_where_that_pays_and_xla_is_asked_once(
 
 def test_a_round_calls_the_coordinator_once_and_xla_knows_that_it_does_something():
     text = pigeons(large_sums, **SETTINGS)._rounds.driver.program.call.as_text()
-    (call,) = [line for line in text.splitlines() if "custom-call(" in line]
-    assert 'custom_call_target="numpygeons_scan_f32"' in call
-    assert "custom_call_has_side_effect=true" in call
+    calls = [line for line in text.splitlines() if "custom-call(" in line]
+    assert len(calls) == 2
+    for name in ("prepare", "scan"):
+        (call,) = [c for c in calls if f'custom_call_target="numpygeons_{name}_float32"' in c]
+        assert "custom_call_has_side_effect=true" in call
 
 
 @pytest.mark.parametrize("model", [large_regression, large_sums])

@@ -269,6 +269,8 @@ class DeviceDriver:
                     a.copy_to_host_async()
                 if last is not None and not replayed(*last):
                     break
+                if last is None:
+                    block.meanwhile()
                 last = n_scans, found
             else:
                 if last is not None:

@@ -20,13 +20,15 @@ from numpygeons.arrays import Array
 from numpygeons.drivers.base import Block, NextScan, Progress, Shapes, next_scan
 from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
 from numpygeons.drivers.exploration import Explore, Replicas
-from numpygeons.drivers.scan_call import scan
+from numpygeons.drivers.scan_call import prepare, scan
 from numpygeons.drivers.workers import Workers
 from numpygeons.potential import State
 
 
-def _make_round(explore: Explore, dtype: np.dtype[Any]) -> Callable[..., Any]:
+def _make_round(explore: Explore, next_shapes: NextScan, dtype: str) -> Callable[..., Any]:
     """The program: explore, call the coordinator, until it says stop."""
+    given = tuple(jax.tree.leaves(next_shapes))
+    given_or_stop = (jax.ShapeDtypeStruct((), jnp.bool_), *given)
 
     def numpygeons_round(
         handle: Array,
@@ -35,22 +37,17 @@ def _make_round(explore: Explore, dtype: np.dtype[Any]) -> Callable[..., Any]:
         betas: Array,
         tuning: Any,
         replicas: Replicas,
-        first: NextScan,
     ) -> Replicas:
-        shapes = (
-            jax.ShapeDtypeStruct((), jnp.bool_),
-            *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in jax.tree.leaves(first)),
-        )
-
         def body(carry: tuple[Array, Replicas, NextScan]) -> tuple[Array, Replicas, NextScan]:
             _, replicas, (reference_draw, chains, noise) = carry
             replicas, statistics = explore(
                 n_replicas, reference_draw, chains, replicas, betas, tuning, draws, noise
             )
             explored = (replicas.x, replicas.log_reference, replicas.v, statistics)
-            goes_on, *given = scan(shapes, dtype.name, handle, *explored)
-            return goes_on, replicas, next_scan(*given)
+            goes_on, *following = scan(given_or_stop, dtype, handle, *explored)
+            return goes_on, replicas, next_scan(*following)
 
+        first = next_scan(*prepare(given, dtype, handle))
         end: Replicas = jax.lax.while_loop(
             lambda carry: carry[0], body, (jnp.bool_(True), replicas, first)
         )[1]
@@ -73,7 +70,6 @@ class FusedDriver:
     def lower(explore: Explore, shapes: Shapes, *, single: bool) -> Lowered:
         """Traces the round's program; `single`: as one machine function if XLA can."""
         number: Any = jax.ShapeDtypeStruct((), np.int32)
-        chains: Any = shapes.chains
         operands = (
             jax.ShapeDtypeStruct((3,), np.uint32),
             number,
@@ -81,12 +77,14 @@ class FusedDriver:
             shapes.betas,
             shapes.tuning,
             shapes.replicas,
-            NextScan(number, chains, shapes.noise),
         )
-        dtype = np.dtype(shapes.betas.dtype)
+        chains: Any = shapes.chains
+        given = NextScan(number, chains, shapes.noise)
+        dtype = np.dtype(shapes.betas.dtype).name
 
         def make(one_function: bool) -> Callable[..., Any]:
-            return _make_round(as_one_function(explore) if one_function else explore, dtype)
+            own = as_one_function(explore) if one_function else explore
+            return _make_round(own, given, dtype)
 
         return lower_program(make, operands, single=single)
 
@@ -100,24 +98,24 @@ class FusedDriver:
         progress: Progress,
     ) -> list[Replicas]:
         """See `Driver.run`."""
-        double = parts[0].x.dtype == np.float64
         coordinator.begin_block(block.n_scans, block.first)
         while len(self._calls) < coordinator.n_workers:
             self._calls.append(copy.copy(self.program.call))
 
         def work(worker: int) -> Replicas:
-            prepare = coordinator.prepare_f64 if double else coordinator.prepare_f32
-            result: Replicas = jax.block_until_ready(
-                self._calls[worker](
-                    coordinator.address(worker),
-                    np.int32(coordinator.replicas_of(worker)[1]),
-                    block.draws,
-                    betas,
-                    tuning,
-                    parts[worker],
-                    next_scan(*prepare(worker)),
-                )
+            running: Replicas = self._calls[worker](
+                coordinator.address(worker),
+                np.int32(coordinator.replicas_of(worker)[1]),
+                block.draws,
+                betas,
+                tuning,
+                parts[worker],
             )
-            return result
+            try:
+                if worker == 0:
+                    block.meanwhile()
+            finally:
+                jax.block_until_ready(running)
+            return running
 
         return self._workers.run(coordinator, work, progress)

@@ -1,6 +1,6 @@
-"""Calls the coordinator's scan from inside a compiled program of the CPU.
+"""Calls the coordinator from inside a compiled program of the CPU.
 
-As `jax.ffi.ffi_call` with a side effect does, and XLA is told of it likewise: the call is neither
+As `jax.ffi.ffi_call` with a side effect does, and XLA is told of it likewise: a call is neither
 removed nor repeated. JAX is not told, because it starts programs with effects by a slow path, which
 took as long as a hundred scans of a small model. It would leave out a call whose results nobody
 uses; those of a scan decide whether the loop goes on.
@@ -17,30 +17,50 @@ from jax.interpreters import mlir
 from numpygeons import _core
 from numpygeons.arrays import Array
 
-TARGETS = {"float32": "numpygeons_scan_f32", "float64": "numpygeons_scan_f64"}
-
-jax.ffi.register_ffi_target(TARGETS["float32"], _core.engine.xla_scan_handler_f32(), platform="cpu")
-jax.ffi.register_ffi_target(TARGETS["float64"], _core.engine.xla_scan_handler_f64(), platform="cpu")
-
 Results = tuple[jax.ShapeDtypeStruct, ...]
 
 
-def _shapes(*operands: Any, results: Results, dtype: str) -> list[Any]:
-    return [jax.core.ShapedArray(a.shape, a.dtype) for a in results]
+def _call_of(name: str, handlers: dict[str, Any]) -> Primitive:
+    """A primitive that calls the handler of the model's number type."""
+    targets = {dtype: f"{name}_{dtype}" for dtype in handlers}
+    for dtype, target in targets.items():
+        jax.ffi.register_ffi_target(target, handlers[dtype], platform="cpu")
+
+    def shapes(*operands: Any, results: Results, dtype: str) -> list[Any]:
+        return [jax.core.ShapedArray(a.shape, a.dtype) for a in results]
+
+    def lower(context: Any, *operands: Any, results: Results, dtype: str) -> Any:
+        return jax.ffi.ffi_lowering(targets[dtype], has_side_effect=True)(context, *operands)
+
+    primitive = Primitive(name)
+    primitive.multiple_results = True
+    primitive.def_abstract_eval(shapes)
+    mlir.register_lowering(primitive, lower, platform="cpu")
+    return primitive
 
 
-def _lower(context: Any, *operands: Any, results: Results, dtype: str) -> Any:
-    return jax.ffi.ffi_lowering(TARGETS[dtype], has_side_effect=True)(context, *operands)
+_prepare = _call_of(
+    "numpygeons_prepare",
+    {
+        "float32": _core.engine.xla_prepare_handler_f32(),
+        "float64": _core.engine.xla_prepare_handler_f64(),
+    },
+)
+_scan = _call_of(
+    "numpygeons_scan",
+    {
+        "float32": _core.engine.xla_scan_handler_f32(),
+        "float64": _core.engine.xla_scan_handler_f64(),
+    },
+)
 
 
-_scan = Primitive("numpygeons_scan")
-_scan.multiple_results = True
-_scan.def_abstract_eval(_shapes)
-mlir.register_lowering(_scan, _lower, platform="cpu")
+def prepare(results: Results, dtype: str, handle: Array) -> tuple[Array, ...]:
+    """What `Coordinator::prepare` fills in: arrays of these shapes. `dtype` is the model's number
+    type; see `xla_handler.cpp` for the operands."""
+    return tuple(_prepare.bind(handle, results=results, dtype=dtype))
 
 
-def scan(results: Results, dtype: str, *operands: Array) -> tuple[Array, ...]:
-    """What `Coordinator::scan` returns and fills in: arrays of these shapes. `dtype` is the model's
-    number type; see `xla_handler.cpp` for the operands."""
-    given: list[Array] = _scan.bind(*operands, results=results, dtype=dtype)
-    return tuple(given)
+def scan(results: Results, dtype: str, handle: Array, *explored: Array) -> tuple[Array, ...]:
+    """What `Coordinator::scan` returns and fills in, likewise."""
+    return tuple(_scan.bind(handle, *explored, results=results, dtype=dtype))

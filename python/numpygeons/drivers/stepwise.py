@@ -45,6 +45,8 @@ class StepwiseDriver:
 
         def work(worker: int) -> Replicas:
             replicas = parts[worker]
+            if worker == 0:
+                block.meanwhile()
             n_replicas = np.int32(coordinator.replicas_of(worker)[1])
 
             def explore(scan: int, *given: Any) -> tuple[Any, ...]:
