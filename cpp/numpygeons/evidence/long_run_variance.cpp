@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "numpygeons/base/vectorised.hpp"
 #include "numpygeons/evidence/influence.hpp"
 
 namespace numpygeons {
@@ -14,7 +15,7 @@ namespace {
 
 /// Autocovariance at `lag` of a centred series, divisor n. Eight partial sums, always in the same
 /// order, so that the loop vectorises without giving up reproducible bits.
-double autocovariance(std::span<const double> x, std::size_t lag) {
+NUMPYGEONS_VECTORISED double autocovariance(std::span<const double> x, std::size_t lag) {
   constexpr std::size_t n_lanes = 8;
   std::array<double, n_lanes> lanes{};
   const std::size_t n_terms = x.size() - lag;

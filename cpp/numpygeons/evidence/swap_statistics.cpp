@@ -1,9 +1,10 @@
 /// Averages the acceptance probabilities of all neighbouring pairs, with errors.
 #include "numpygeons/evidence/swap_statistics.hpp"
 
-#include <algorithm>
 #include <limits>
+#include <vector>
 
+#include "numpygeons/base/vectorised.hpp"
 #include "numpygeons/evidence/inputs.hpp"
 #include "numpygeons/evidence/long_run_variance.hpp"
 #include "numpygeons/math/log_sum.hpp"
@@ -18,6 +19,20 @@ struct MeanWithError {
   double variance{};
   double dof{};
 };
+
+void fill_column(MatrixView<const double> v, std::size_t chain, std::vector<double>& out) {
+  for (std::size_t s = 0; s < v.n_rows; ++s) out[s] = floored(v(s, chain));
+}
+
+/// The acceptance probabilities of one pair by scan, and the sum of rejections with them.
+NUMPYGEONS_VECTORISED void accept(const double* lower, const double* upper, double delta,
+                                  std::size_t n_scans, double* accepted, double* rejections) {
+  for (std::size_t s = 0; s < n_scans; ++s) {
+    const double log_ratio = delta * (lower[s] - upper[s]);
+    accepted[s] = exp_nonpositive(log_ratio < 0.0 ? log_ratio : 0.0);
+    rejections[s] += 1.0 - accepted[s];
+  }
+}
 
 MeanWithError mean_with_error(std::span<const double> series) {
   const auto n = static_cast<double>(series.size());
@@ -38,13 +53,14 @@ SwapStatistics swap_statistics(MatrixView<const double> v, std::span<const doubl
   if (betas.size() == 1) return result;
   std::vector<double> accepted(v.n_rows);
   std::vector<double> rejections(v.n_rows, 0.0);
+  std::vector<double> lower(v.n_rows);
+  std::vector<double> upper(v.n_rows);
+  fill_column(v, 0, upper);
   for (std::size_t i = 0; i + 1 < betas.size(); ++i) {
-    const double delta = betas[i + 1] - betas[i];
-    for (std::size_t s = 0; s < v.n_rows; ++s) {
-      const double log_ratio = delta * (floored(v(s, i)) - floored(v(s, i + 1)));
-      accepted[s] = exp_nonpositive(std::min(log_ratio, 0.0));
-      rejections[s] += 1.0 - accepted[s];
-    }
+    lower.swap(upper);
+    fill_column(v, i + 1, upper);
+    accept(lower.data(), upper.data(), betas[i + 1] - betas[i], v.n_rows, accepted.data(),
+           rejections.data());
     const MeanWithError pair = mean_with_error(accepted);
     result.acceptance.push_back(pair.mean);
     result.acceptance_variance.push_back(pair.variance);
