@@ -20,11 +20,23 @@ if _X64 is None:  # before JAX 0.8
     from jax.experimental import enable_x64 as _X64
 
 
+FILES_WITH_RANKS = ("test_child_process.py", "test_jobs.py", "test_supervisor.py")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if "NUMPYGEONS_CACHE" not in os.environ:  # the processes that tests start inherit it
         folder = tempfile.mkdtemp(prefix="numpygeons-tests-")
         os.environ["NUMPYGEONS_CACHE"] = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says to pytest-xdist which tests one process runs: those of a file, which share fixtures, and
+    those that start ranks, which wait for each other and want the processors."""
+    for item in items:
+        starts_ranks = item.path.parent.name == "mpi" or item.path.name in FILES_WITH_RANKS
+        group = "ranks" if starts_ranks else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(params=["float64", "float32"])

@@ -2,12 +2,8 @@
 
 import pytest
 
-ROWS = pytest.StashKey[list]()
+ROW = "row of the reference table"  # a property of a test, which reaches the process that reports
 HEADINGS = ("problem", "quantity", "truth", "estimate", "errors", "seconds", "bars")
-
-
-def pytest_configure(config):
-    config.stash[ROWS] = []
 
 
 def pytest_collection_modifyitems(config, items):
@@ -18,14 +14,25 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="longer than 10 s: run with -m reference"))
 
 
-@pytest.fixture(scope="session")
-def table(pytestconfig):
-    """The rows of the table, each with one text per heading; tests add theirs."""
-    return pytestconfig.stash[ROWS]
+@pytest.fixture
+def tabulate(record_property):
+    """Adds rows to the table, each with one text per heading."""
+
+    def add(rows):
+        for row in rows:
+            record_property(ROW, row)
+
+    return add
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    rows = config.stash[ROWS]
+def pytest_terminal_summary(terminalreporter):
+    reports = [
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+    ]
+    rows = [row for report in reports for name, row in report.user_properties if name == ROW]
     if not rows:
         return
     terminalreporter.section("reference problems (errors: in standard errors)")

@@ -221,14 +221,14 @@ def shown(name, found, seconds, missed):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_evidence_moments_and_mode_weights_are_the_exact_ones(name, problems, truths, table):
+def test_evidence_moments_and_mode_weights_are_the_exact_ones(name, problems, truths, tabulate):
     problem = problems[name]
     truth = truths[problem.truth or name]
     start = time.perf_counter()
     runs = run(problem.model, problem.kwargs(), EFFORTS[name])
     found = comparisons(name, truth, problem.derive, runs)
     seconds = time.perf_counter() - start
-    table.extend(shown(name, found, seconds, missed_bars(found, runs)))
+    tabulate(shown(name, found, seconds, missed_bars(found, runs)))
     assert len(found) >= 2 * len(truth["moments"])
     limit = THRESHOLD / n_comparisons(truths)
     assert [c for c in found if not c.p > limit] == []
