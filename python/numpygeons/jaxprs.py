@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ from jax.extend.core import Literal
 from numpygeons.arrays import Array
 
 Values = dict[Any, Array]  # by variable of a traced function
+CALLS = {"jit": "jaxpr", "pjit": "jaxpr"}  # primitives that call a function, and where they hold it
 
 
 def equations(jaxpr: Any) -> Iterator[Any]:
@@ -25,14 +26,19 @@ def equations(jaxpr: Any) -> Iterator[Any]:
 
 
 def inlined(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Any]:
-    """`function` traced for these arguments, without calls inside, and the shapes it returns."""
+    """`function` traced for these arguments, without calls inside, and the shapes it returns. It
+    is not to be differentiated: what has a derivative of its own loses it."""
     traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
-    return without_calls(traced), shapes
+    return without_calls(traced, CALLS | {"custom_jvp_call": "call_jaxpr"}), shapes
 
 
-def without_calls(traced: Any) -> Any:
+def without_calls(traced: Any, calls: Mapping[str, str] = CALLS) -> Any:
     """A traced function with the bodies of jitted functions in place of the calls."""
-    return jax.make_jaxpr(lambda *arguments: results_of(traced, *arguments))(*inputs_of(traced))
+
+    def call(*arguments: Any) -> list[Any]:
+        return results_of(traced, *arguments, calls=calls)
+
+    return jax.make_jaxpr(call)(*inputs_of(traced))
 
 
 def inputs_of(traced: Any) -> list[Any]:
@@ -66,12 +72,13 @@ def read(known: Values, atom: Any) -> Any:
     return atom.val if isinstance(atom, Literal) else known[atom]
 
 
-def replay(equations: Iterable[Any], known: Values) -> None:
+def replay(equations: Iterable[Any], known: Values, calls: Mapping[str, str] = CALLS) -> None:
     """Adds what the equations make to what is known, the bodies of jitted functions in place."""
     for equation in equations:
         arguments = [read(known, atom) for atom in equation.invars]
-        if equation.primitive.name in ("jit", "pjit"):
-            results = results_of(equation.params["jaxpr"], *arguments)
+        inner = calls.get(equation.primitive.name)
+        if inner is not None:
+            results = results_of(equation.params[inner], *arguments, calls=calls)
         else:
             results = bind(equation, arguments, equation.params)
         known.update(zip(equation.outvars, results, strict=True))
@@ -87,10 +94,10 @@ def bind(equation: Any, arguments: list[Any], parameters: dict[str, Any]) -> lis
     return list(results) if equation.primitive.multiple_results else [results]
 
 
-def results_of(traced: Any, *arguments: Any) -> list[Any]:
+def results_of(traced: Any, *arguments: Any, calls: Mapping[str, str] = CALLS) -> list[Any]:
     """The results of a traced function."""
     jaxpr = traced.jaxpr
     known = constants_of(traced)
     known |= dict(zip(jaxpr.invars, arguments, strict=True))
-    replay(jaxpr.eqns, known)
+    replay(jaxpr.eqns, known, calls)
     return [read(known, variable) for variable in jaxpr.outvars]

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from numpygeons.collector import paused_collector
 from numpygeons.flat import FlatLayout, default_float
 from numpygeons.model_jaxpr import Traced
 from numpygeons.model_program import default_key, trace_model, typed_key
@@ -259,6 +260,7 @@ def as_path(
 # ---------------------------------------------------------------------------- a NumPyro model
 
 
+@paused_collector()
 def _path_of_model(target: NumPyroPath) -> Path:
     program = trace_model(target.model, tuple(target.model_args), dict(target.model_kwargs or {}))
     sites, layout = program.sites, program.layout

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from numpygeons.collector import paused_collector
 from numpygeons.drivers.base import Shapes
 from numpygeons.drivers.compilation import Lowered, Program, compile_together, fits_one_function
 from numpygeons.drivers.device import DeviceDriver
@@ -80,7 +81,8 @@ def compile_programs(
     }
     missing = [key for key in lower if key not in path.programs]
     if missing:
-        compiled = compile_together([lower[key] for key in missing])
+        with paused_collector():
+            compiled = compile_together([lower[key] for key in missing])
         path.programs.update(zip(missing, compiled, strict=True))
     rounds, reference = (path.programs[key] for key in lower)
     return Programs(reference, rounds, time.perf_counter() - start if missing else 0.0)
