@@ -6,13 +6,13 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
-from jax.extend.core import jaxpr_as_fun
 
 from numpygeons import model_jaxpr, model_program
 from numpygeons.jaxprs import equations
 from numpygeons.path import JaxTarget, as_path
 from numpygeons.rewriting.matrix_order import along_longer_axes
 from numpygeons.rewriting.program import rewritten
+from rewritten_functions import assert_same_values_and_gradients, named
 
 RNG = np.random.default_rng(1)
 TALL = jnp.asarray(RNG.normal(size=(40, 3)))  # a row for each observation
@@ -95,10 +95,6 @@ def without_products(x):
 LEFT_ALONE = [wide, of_two_matrices, of_the_argument, in_a_loop, without_products]
 
 
-def named(function):
-    return function.__name__
-
-
 def stored_longer(traced):
     return rewritten(traced, (along_longer_axes,))
 
@@ -120,18 +116,8 @@ def test_the_longer_axis_of_a_matrix_comes_last(function):
 
 @pytest.mark.parametrize("function", STORED, ids=named)
 def test_values_and_gradients_stay_the_same(function):
-    after = jaxpr_as_fun(stored_longer(jax.make_jaxpr(function)(X)))
-
-    def stored(x):
-        return after(x)[0]
-
     points = jnp.stack([X, -2 * X, jnp.zeros(3)])
-    for got, wanted in zip(
-        jax.jit(jax.vmap(jax.value_and_grad(stored)))(points),
-        jax.vmap(jax.value_and_grad(function))(points),
-        strict=True,
-    ):
-        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    assert_same_values_and_gradients(function, points, along_longer_axes)
 
 
 @pytest.mark.parametrize("function", LEFT_ALONE, ids=named)

@@ -12,6 +12,7 @@ from numpygeons.jaxprs import equations
 from numpygeons.path import as_path
 from numpygeons.rewriting.program import rewritten
 from numpygeons.rewriting.reciprocals import by_reciprocals
+from rewritten_functions import assert_same_values_and_gradients, named
 
 GROUPS = jnp.array([0, 1, 1, 0, 2, 2, 1])
 DATA = jnp.array([0.3, -1.2, 0.7, 2.0, -0.4, 1.1, 0.9])
@@ -64,10 +65,6 @@ def without_quotients(x):
 LEFT_ALONE = [by_a_constant, by_as_many, of_one, of_integers, without_quotients]
 
 
-def named(function):
-    return function.__name__
-
-
 def shared_quotients(jaxpr):
     """Quotients of many floating numbers, one division for each."""
     return [e for e in equations(jaxpr) if e.primitive.name == "div" and e.outvars[0].aval.size > 3]
@@ -88,14 +85,7 @@ def test_only_the_shared_divisor_is_divided(function):
 
 @pytest.mark.parametrize("function", REPLACED, ids=named)
 def test_values_and_gradients_stay_the_same(function):
-    after = jaxpr_as_fun(with_reciprocals(function, X))
-    points = jnp.stack([X, -2 * X, 3 + X])
-    for got, wanted in zip(
-        jax.jit(jax.vmap(jax.value_and_grad(lambda x: after(x)[0])))(points),
-        jax.vmap(jax.value_and_grad(function))(points),
-        strict=True,
-    ):
-        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    assert_same_values_and_gradients(function, jnp.stack([X, -2 * X, 3 + X]), by_reciprocals)
 
 
 @pytest.mark.parametrize("function", LEFT_ALONE, ids=named)

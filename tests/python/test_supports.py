@@ -6,7 +6,6 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
-from jax.extend.core import jaxpr_as_fun
 from numpyro.infer.util import potential_energy
 
 from numpygeons.jaxprs import inlined, needed
@@ -14,6 +13,7 @@ from numpygeons.path import as_path
 from numpygeons.potential import make_evaluate
 from numpygeons.rewriting.program import rewritten
 from numpygeons.rewriting.supports import past_supports
+from rewritten_functions import named, rewritten_function
 
 X = jnp.array([0.3, 1.2, -0.7])  # of which the last lies outside
 INSIDE = jnp.array([0.3, 1.2, 0.7])
@@ -76,13 +76,8 @@ def in_a_branch(x):
 LEFT_ALONE = [in_a_mixture, exponentiated, used_twice, subtracted, of_zero, in_a_branch]
 
 
-def named(function):
-    return function.__name__
-
-
 def past(function):
-    traced = rewritten(jax.make_jaxpr(function)(X), (past_supports,))
-    return lambda x: jaxpr_as_fun(traced)(x)[0]
+    return rewritten_function(function, X, past_supports)
 
 
 @pytest.mark.parametrize("function", HANDED_ON, ids=named)
