@@ -260,9 +260,10 @@ def as_path(
 # ---------------------------------------------------------------------------- a NumPyro model
 
 
-@paused_collector()
 def _path_of_model(target: NumPyroPath) -> Path:
-    program = trace_model(target.model, tuple(target.model_args), dict(target.model_kwargs or {}))
+    args, kwargs = tuple(target.model_args), dict(target.model_kwargs or {})
+    with paused_collector():
+        program = trace_model(target.model, args, kwargs)
     sites, layout = program.sites, program.layout
     dims = {latent.name: latent.dims for latent in sites.latents} | dict(sites.deterministic)
     dims |= {site.name: site.dims for site in sites.observed}
