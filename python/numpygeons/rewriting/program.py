@@ -10,20 +10,26 @@ from typing import Any
 import jax
 
 from numpygeons.arrays import Array
-from numpygeons.jaxprs import constants_of, inputs_of, read, replay, without_calls
+from numpygeons.jaxprs import constants_of, equations, inputs_of, read, replay, without_calls
 from numpygeons.rewriting.matrix_order import along_longer_axes
 from numpygeons.rewriting.reciprocals import by_reciprocals
 from numpygeons.rewriting.rules import Replacements, Rule
 from numpygeons.rewriting.supports import past_supports
 
+OWN_REVERSE = frozenset({"custom_vjp_call", "custom_vjp_call_jaxpr"})
 RULES: tuple[Rule, ...] = (along_longer_axes, by_reciprocals, past_supports)
 
 
 def rewritten(traced: Any, rules: tuple[Rule, ...] = RULES) -> Any:
     """A traced function with the equations that the rules replace, outside of loops and branches.
 
-    Results agree to rounding. Each output must be a log density, or not be differentiated.
+    Results agree to rounding. Each output must be a log density, or not be differentiated. A
+    function that calls one with a reverse derivative of its own, as `jax.experimental.ode` does,
+    stays as it is: such a derivative may index constants, which it gets as NumPy's arrays after a
+    replay, with what it traces.
     """
+    if any(e.primitive.name in OWN_REVERSE for e in equations(traced.jaxpr)):
+        return traced
     code = without_calls(traced)
     replacements: Replacements = {}
     for rule in rules:
