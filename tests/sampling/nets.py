@@ -133,16 +133,12 @@ HMC_MUTANTS = {
     "accepts always": ("jnp.log(u_accept) < difference", "jnp.isfinite(difference)"),
     "beta of the end": ("log_density(end, beta) - log", "log_density(end, 1.1 * beta) - log"),
     "kinetic energy": ("- jnp.sum(p * p))", "- 0.8 * jnp.sum(p * p))"),
-    "momentum": ("kicked(noise.normals, 0.5, state,", "kicked(1.1 * noise.normals, 0.5, state,"),
-    "no last half step": ("kicked(walk.p, -0.5, end,", "kicked(walk.p, 0.0, end,"),
-    "no first half step": (
-        "kicked(noise.normals, 0.5, state,",
-        "kicked(noise.normals, 1.0, state,",
-    ),
+    "momentum": ("Walk(state, state, noise.normals,", "Walk(state, state, 1.1 * noise.normals,"),
+    "no last half step": ("p = walk.p + 0.5 * step", "p = walk.p + 0.0 * step"),
+    "no first half step": ("i == n_independent, 0.5, 1.0", "i == n_independent, 1.0, 1.0"),
 }
 MIXTURE_MUTANTS = {
     "no ratio of proposals": ("                - proposals.logs[j, 0]\n", ""),
-    "a whole first step": ("kicked(noise.normals, 0.5, here,", "kicked(noise.normals, 1.0, here,"),
     "ratio to the start": ("+ of_last(walk.last, start[0], proposals.logs[:, 0])", "+ start[0]"),
     "ratio of densities to the start": ("- log_density(walk.here, beta)",
                                         "- log_density(state, beta)"),

@@ -23,7 +23,7 @@ from small_models import normal
 
 BETAS = (0.0, 0.1, 1.0)
 FEWER = 4_000  # copies per beta in the default run
-MUTANT_COPIES = 15_000
+MUTANT_COPIES = 30_000
 DTYPES = (np.float32, np.float64)
 
 

@@ -58,7 +58,7 @@ class Walk(NamedTuple):
 
     here: State  # the last accepted state
     moving: State  # the end of the trajectory so far
-    p: Array  # its momentum, shape (dimension,), half a step ahead
+    p: Array  # its momentum, shape (dimension,), half a step behind
     handed_over: list[Array]  # what the values of `moving` need, where they are still to come
     last: Array  # number of the last accepted proposal, -1 before
     independent: Array  # sum of the acceptance probabilities of independence steps
@@ -193,7 +193,7 @@ class HMC:
         size = regions.step_size if mixed else tuning.step_size
         step = jnp.asarray(size * (1 + self.jitter * (2 * u_jitter - 1)), dtype)
         known = jnp.asarray(tuning.scale if tuning.factor is None else tuning.factor)
-        scale = step * self.preconditioner.scale(known, noise.uniforms[2:4])
+        scale = self.preconditioner.scale(known, noise.uniforms[2:4])
         minus_one, zero = jnp.int32(-1), jnp.zeros((), dtype)
         n_independent = jnp.asarray(regions.n_independent) if mixed else jnp.int32(0)
         n_evaluations = n_independent + jnp.asarray(tuning.length)
@@ -208,32 +208,33 @@ class HMC:
             """What belongs to the last accepted proposal, or to the state before all of them."""
             return jnp.where(last < 0, own, drawn[jnp.maximum(last, 0)])
 
-        def by_scale(last: Array, a: Array, transposed: bool = False) -> Array:
-            """The step times the scale, that of the region where there are regions, times a."""
+        def by_scale(walk: Walk, a: Array, transposed: bool) -> Array:
+            """The scale of the trajectory, that of its region where there are regions, times a."""
             own = scale
             if mixed:
-                own = mixture.factors[of_last(last, start[2], proposals.components)]
-            product = scaled_gradient(own, a) if transposed else scaled(own, a)
-            return step * product if mixed else product
+                own = mixture.factors[of_last(walk.last, start[2], proposals.components)]
+            return scaled_gradient(own, a) if transposed else scaled(own, a)
 
-        def kicked(p: Array, share: float, there: State, last: Array) -> Array:
-            """The momentum after a share of a step (Neal 2011, eq. 5.18 and 5.20)."""
-            return p + share * by_scale(last, gradient(there, beta), transposed=True)
+        def leap(i: Array, walk: Walk) -> tuple[Array, Array]:
+            """Where a leapfrog step leads (Neal 2011, eq. 5.18-5.20). Half steps of the momentum
+            that follow each other are taken as one."""
+            here = walk.moving
+            share = jnp.where(i == n_independent, 0.5, 1.0).astype(dtype)
+            p = walk.p + share * step * by_scale(walk, gradient(here, beta), True)
+            return here.x + step * by_scale(walk, p, False), p
 
         def turn(i: Array, walk: Walk) -> Walk:
             """One evaluation, of a proposal or at the end of a leapfrog step. The density itself is
             computed only where it decides."""
-
-            def drifted() -> Array:  # eq. 5.19
-                return walk.moving.x + by_scale(walk.last, walk.p)
-
             if not mixed:
-                moving, handed_over = gradients_at(evaluate, drifted())
-                p = kicked(walk.p, 1.0, moving, walk.last)
+                x, p = leap(i, walk)
+                moving, handed_over = gradients_at(evaluate, x)
                 return walk._replace(moving=moving, p=p, handed_over=handed_over)
             independent = i < n_independent
             j = jnp.minimum(i, self.max_independent - 1)
-            x = jax.lax.cond(independent, lambda: proposals.x[j], drifted)
+            x, p = jax.lax.cond(
+                independent, lambda: (proposals.x[j], walk.p), lambda: leap(i, walk)
+            )
             there = evaluate(x, independent | (i == n_evaluations - 1))
 
             def decide() -> Walk:
@@ -246,32 +247,28 @@ class HMC:
                 difference = jnp.where(jnp.isfinite(difference), difference, -jnp.inf)
                 accepted = proposals.logs[j, 2] < difference
                 here = _choose(accepted, there, walk.here)
-                last = jnp.where(accepted, i, walk.last)
                 return Walk(
                     here=here,
                     moving=here,
-                    p=kicked(noise.normals, 0.5, here, last),
+                    p=p,
                     handed_over=[],
-                    last=last,
+                    last=jnp.where(accepted, i, walk.last),
                     independent=walk.independent + jnp.minimum(1, jnp.exp(difference)),
                 )
 
-            def leap() -> Walk:
-                return walk._replace(moving=there, p=kicked(walk.p, 1.0, there, walk.last))
-
-            walked: Walk = jax.lax.cond(independent, decide, leap)
+            walked: Walk = jax.lax.cond(
+                independent, decide, lambda: walk._replace(moving=there, p=p)
+            )
             return walked
 
         shapes = [] if mixed else jax.eval_shape(partial(gradients_at, evaluate), state.x)[1]
         nothing = [jnp.zeros(a.shape, a.dtype) for a in shapes]
-        # Half steps of the momentum that follow each other are taken as one.
-        p = noise.normals if mixed else kicked(noise.normals, 0.5, state, minus_one)
-        walk = Walk(state, state, p, nothing, minus_one, zero)
+        walk = Walk(state, state, noise.normals, nothing, minus_one, zero)
         walk = jax.lax.fori_loop(0, n_evaluations, turn, walk)
 
         here = walk.here
         end = walk.moving if mixed else with_values(evaluate, walk.moving, walk.handed_over)
-        p = kicked(walk.p, -0.5, end, walk.last)
+        p = walk.p + 0.5 * step * by_scale(walk, gradient(end, beta), True)
         kinetic = 0.5 * (jnp.sum(noise.normals * noise.normals) - jnp.sum(p * p))
         difference = log_density(end, beta) - log_density(here, beta) + kinetic
         if mixed:

@@ -12,12 +12,11 @@ import jax
 from numpygeons.arrays import Array
 from numpygeons.jaxprs import constants_of, equations, inputs_of, read, replay, without_calls
 from numpygeons.rewriting.matrix_order import along_longer_axes
-from numpygeons.rewriting.reciprocals import by_reciprocals
 from numpygeons.rewriting.rules import Replacements, Rule
 from numpygeons.rewriting.supports import past_supports
 
 OWN_REVERSE = frozenset({"custom_vjp_call", "custom_vjp_call_jaxpr"})
-RULES: tuple[Rule, ...] = (along_longer_axes, by_reciprocals, past_supports)
+RULES: tuple[Rule, ...] = (along_longer_axes, past_supports)
 
 
 def rewritten(traced: Any, rules: tuple[Rule, ...] = RULES) -> Any:
