@@ -78,7 +78,7 @@ class Team:
     def split(self, coordinator: _core.engine.Coordinator, replicas: Replicas) -> list[Replicas]:
         """The rows of each worker of this rank, from those of all replicas."""
         n_rows, n = coordinator.n_rows, len(replicas.x)
-        if coordinator.n_workers == 1 and n_rows == n:
+        if n_rows == n and coordinator.replicas_of(0) == (0, n):
             return [replicas]
 
         def part(worker: int) -> Replicas:

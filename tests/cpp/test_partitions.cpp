@@ -263,6 +263,14 @@ TEST_CASE("ranks and workers do not show in a round") {
   }
 }
 
+TEST_CASE("a worker's arrays have the same shapes in every partition") {
+  for (const std::size_t n_chains : {1, 3, 7})
+    for (const Partition partition : partitions)
+      on_ranks(n_chains, partition, [&](Rank& rank, std::size_t) {
+        CHECK(rank.coordinator.n_rows() == std::max<std::size_t>(n_chains, 2));
+      });
+}
+
 TEST_CASE("a round goes on from its middle in any other partition") {
   for (const std::size_t n_chains : {3, 7}) {
     const Outcome one = whole(n_chains, {})[0];

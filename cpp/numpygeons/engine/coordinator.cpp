@@ -54,7 +54,6 @@ Coordinator::Coordinator(const CoordinatorSettings& settings, std::shared_ptr<Co
     blocks_.push_back({own_.first + part.first, part.count});
   }
   const std::size_t n = settings.n_chains, most = largest_block(n, ranks_->size());
-  n_rows_ = std::max<std::size_t>(largest_block(most, n_workers), 2);
   const std::size_t message = 1 + most * row_width();
   own_rows_.resize(message);
   all_rows_.resize(message * ranks_->size());

@@ -1,6 +1,7 @@
 /// Does everything between two explorations: records, swaps, and hands out the next randomness.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -61,10 +62,13 @@ class Coordinator {
   [[nodiscard]] std::size_t n_workers() const noexcept { return blocks_.size(); }
   /// The replicas of a worker.
   [[nodiscard]] Block replicas_of(std::size_t worker) const { return blocks_.at(worker); }
-  /// Rows of every worker's arrays: the same for all workers of all ranks, so that one program
-  /// serves them all; at least 2, because compilers treat arrays of a single row differently, and
-  /// last bits with them.
-  [[nodiscard]] std::size_t n_rows() const noexcept { return n_rows_; }
+  /// Rows of every worker's arrays, however few of them are its replicas: the same for every number
+  /// of ranks and workers, so that all run the same instructions. Compilers contract products
+  /// otherwise for another number of rows, and last bits with them. At least 2, because they treat
+  /// arrays of a single row as no arrays.
+  [[nodiscard]] std::size_t n_rows() const noexcept {
+    return std::max<std::size_t>(settings_.n_chains, 2);
+  }
 
   /// Starts round `round` (1-based) with empty recorders; scans count from 1 again. The rest as
   /// Visits::begin_round. Throws std::invalid_argument when a shape does not fit the settings.
@@ -187,7 +191,6 @@ class Coordinator {
   std::shared_ptr<Communicator> ranks_;
   Block own_;                  // replicas of this rank
   std::vector<Block> blocks_;  // replicas by worker
-  std::size_t n_rows_{};
   Rendezvous rendezvous_;
   std::vector<double> own_rows_, all_rows_;  // messages of a scan
   std::vector<std::size_t> places_;          // of each replica's row in all_rows_
