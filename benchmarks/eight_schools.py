@@ -30,7 +30,7 @@ def per_scan(name, explorer, n_chains, runs):
         pt = numpygeons.pigeons(
             path, n_chains=n_chains, n_rounds=LAST, explorer=explorer, seed=seed, show_report=False
         )
-        compiled = max(compiled, pt.rounds[0].compile_seconds)
+        compiled = max(compiled, sum(record.compile_seconds for record in pt.rounds))
         for record in pt.rounds[FIRST - 1 :]:
             times[record.round].append(1e6 * record.seconds / record.n_scans)
     gradients = pt.rounds[-1].n_gradients / pt.rounds[-1].n_scans

@@ -79,7 +79,7 @@ def process(name: str, n_rounds: int, started: float) -> None:
         {
             "seconds": time.time() - started,
             "import_seconds": import_seconds,
-            "compile_seconds": pt.rounds[0].compile_seconds,
+            "compile_seconds": sum(record.compile_seconds for record in pt.rounds),
             "peak_mb": peak_mb(),
         }
     )

@@ -46,7 +46,8 @@ def eight_schools(effects, errors):
 
 pt = numpygeons.pigeons(eight_schools, model_args=(EFFECTS, ERRORS), n_chains=10, n_rounds=10)
 print(pt.samples["mu"].mean(), pt.log_z, pt.log_z_error)
-compiling, rounds = pt.rounds[0].compile_seconds, sum(r.seconds for r in pt.rounds)
+compiling = sum(r.compile_seconds for r in pt.rounds)
+rounds = sum(r.seconds for r in pt.rounds)
 print(start, imported_jax - start, imported - imported_jax, compiling, rounds, flush=True)
 """
 

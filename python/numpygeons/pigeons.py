@@ -324,8 +324,9 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
             n_scans=2 ** (total + 1) - 2 ** (rounds.state.round + 1),
         ) as reporter,
     ):
-        if rounds.state.round == 0 or rounds.compile_seconds > 0:
-            reporter.say(f"compiled in {rounds.compile_seconds:.1f} s")
+        seconds = rounds.programs.seconds
+        if rounds.state.round == 0 or seconds > 0:
+            reporter.say(f"compiled in {seconds:.1f} s")
         if folder is not None:
             reporter.say(f"checkpoints in {folder.path}")
         reporter.say(header())

@@ -1,23 +1,24 @@
-"""Compiles what a run calls: the reference's draws and the rounds, side by side."""
+"""Compiles what a run calls: the reference's draws, and rounds by what their explorer reads."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
 
 from numpygeons.collector import paused_collector
-from numpygeons.drivers.base import Shapes
+from numpygeons.drivers.base import Driver, Shapes
 from numpygeons.drivers.compilation import Lowered, Program, compile_together, fits_one_function
 from numpygeons.drivers.device import DeviceDriver
 from numpygeons.drivers.exploration import at_least_two, make_explore
 from numpygeons.drivers.fused import FusedDriver
 from numpygeons.drivers.lanes import width
 from numpygeons.drivers.stepwise import StepwiseDriver
-from numpygeons.explorers.base import N_LOGS, Explorer, Noise, Proposals, Start
+from numpygeons.explorers.base import N_LOGS, Explorer, Noise, Proposals, Start, operands
 from numpygeons.explorers.checks import check_sizes, check_tuning, checked, is_trusted
 from numpygeons.path import Path
 from numpygeons.potential import Evaluate, State
@@ -31,36 +32,97 @@ DRIVERS: dict[str, type[FusedDriver] | type[StepwiseDriver] | type[DeviceDriver]
 }
 
 
-class Programs(NamedTuple):
-    """The compiled programs of a run."""
-
-    reference: Program
-    round: Program
-    seconds: float  # that compiling took; 0 when the path had both
-
-
-def compile_programs(
-    path: Path, evaluate: Evaluate, explorer: Explorer, settings: Settings, n_rows: int
-) -> Programs:
-    """Compiles for these settings, or finds what the path keeps from an earlier run; `n_rows` is
-    the coordinator's.
+def first_operands(explorer: Explorer, n_chains: int, dimension: int) -> Any:
+    """The explorer's operands of a first round, by structure; their values are anything.
 
     Raises
     ------
-    ValueError
-        For the fused driver where JAX does not compute on the CPU.
+    TypeError, ValueError
+        Where a user's explorer asks for, or starts with, what cannot be.
     """
-    backend = jax.default_backend()
-    if settings.driver == "fused" and backend != "cpu":
-        raise ValueError(
-            f'driver="fused" calls the core from inside a program of the CPU, and JAX computes on '
-            f'a {backend}: use driver="device", or set JAX_PLATFORMS=cpu'
-        )
-    start = time.perf_counter()
-    lanes = width(settings.lanes, settings.n_chains, settings.driver)
+    check_sizes(explorer, n_chains, dimension)
+    ones = np.ones(dimension)
+    tuning = explorer.start(Start(betas=np.linspace(0, 1, n_chains), centre=ones, scale=ones))
+    check_tuning(explorer, "start", tuning, n_chains)
+    return operands(explorer, tuning)
 
-    def lower_round() -> Lowered:
-        shapes = _shapes(path, evaluate, explorer, settings.n_chains, n_rows)
+
+class Programs:
+    """The compiled programs of a run: one for the reference's draws, and for rounds one for each
+    structure of the explorer's operands. The path keeps them for later runs."""
+
+    def __init__(
+        self, path: Path, evaluate: Evaluate, explorer: Explorer, settings: Settings, n_rows: int
+    ) -> None:
+        """`n_rows`: the coordinator's. Compiles nothing yet.
+
+        Raises
+        ------
+        ValueError
+            For the fused driver where JAX does not compute on the CPU.
+        """
+        backend = jax.default_backend()
+        if settings.driver == "fused" and backend != "cpu":
+            raise ValueError(
+                f'driver="fused" calls the core from inside a program of the CPU, and JAX computes '
+                f'on a {backend}: use driver="device", or set JAX_PLATFORMS=cpu'
+            )
+        self.seconds = 0.0  # that compiling has taken; whoever reads them may set them back
+        self._path, self._evaluate, self._explorer = path, evaluate, explorer
+        self._settings, self._n_rows = settings, n_rows
+        self._lanes = width(settings.lanes, settings.n_chains, settings.driver)
+        self._drivers: dict[Any, Driver] = {}
+
+    def reference(self) -> Program:
+        """That of the reference's draws."""
+        ((key, lower),) = self._lower_reference().items()
+        self._compile({key: lower})
+        found: Program = self._path.programs[key]
+        return found
+
+    def prepare(self, own: Any) -> None:
+        """Compiles, side by side, the reference's draws and the rounds whose explorer gets `own`,
+        by chain, so that nothing is left to do when they are asked for."""
+        self._compile({**self._lower_reference(), self._key(own): partial(self._lower, own)})
+
+    def driver(self, own: Any) -> Driver:
+        """Who does the rounds whose explorer gets `own`, by chain."""
+        key = self._key(own)
+        if key not in self._drivers:
+            self._compile({key: partial(self._lower, own)})
+            self._drivers[key] = DRIVERS[self._settings.driver](self._path.programs[key])
+        return self._drivers[key]
+
+    def _lower_reference(self) -> dict[Any, Callable[[], Lowered]]:
+        key = "reference", self._explorer.needs_gradients
+        return {key: partial(lower_reference, self._path, self._evaluate)}
+
+    def _key(self, own: Any) -> Any:
+        """What the program of a round depends on."""
+        settings, leaves = self._settings, [np.asarray(a) for a in jax.tree.leaves(own)]
+        return (
+            *(settings.driver, settings.n_chains, self._n_rows, self._lanes, self._explorer),
+            jax.tree.structure(own),
+            tuple((a.shape, a.dtype.kind) for a in leaves),
+        )
+
+    def _compile(self, lower: dict[Any, Callable[[], Lowered]]) -> None:
+        """Compiles what the path does not have."""
+        programs = self._path.programs
+        missing = [key for key in lower if key not in programs]
+        if not missing:
+            return
+        start = time.perf_counter()
+        with paused_collector():
+            compiled = compile_together([lower[key] for key in missing])
+        programs.update(zip(missing, compiled, strict=True))
+        self.seconds += time.perf_counter() - start
+
+    def _lower(self, own: Any) -> Lowered:
+        """Traces a round's program."""
+        path, evaluate, explorer, lanes = self._path, self._evaluate, self._explorer, self._lanes
+        settings = self._settings
+        shapes = shapes_of(path, evaluate, explorer, settings.n_chains, self._n_rows, own)
         explore = make_explore(checked(explorer), evaluate, lanes)
         if is_trusted(explorer):  # nothing but the model can call a library
             x = jax.ShapeDtypeStruct((path.dimension,), path.dtype)
@@ -72,33 +134,14 @@ def compile_programs(
             )
         else:
             one = fits_one_function(explore, *shapes.of_one_scan())
-        single = backend == "cpu" and one
+        single = jax.default_backend() == "cpu" and one
         return DRIVERS[settings.driver].lower(explore, shapes, single=single)
 
-    lower: dict[Any, Callable[[], Lowered]] = {
-        (settings.driver, settings.n_chains, n_rows, lanes, explorer): lower_round,
-        ("reference", explorer.needs_gradients): lambda: lower_reference(path, evaluate),
-    }
-    missing = [key for key in lower if key not in path.programs]
-    if missing:
-        with paused_collector():
-            compiled = compile_together([lower[key] for key in missing])
-        path.programs.update(zip(missing, compiled, strict=True))
-    rounds, reference = (path.programs[key] for key in lower)
-    return Programs(reference, rounds, time.perf_counter() - start if missing else 0.0)
 
-
-def _shapes(
-    path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int, n_rows: int
+def shapes_of(
+    path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int, n_rows: int, own: Any
 ) -> Shapes:
-    """Shapes of everything that the program of a worker works on.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Where a user's explorer asks for, or starts with, what cannot be.
-    """
-    check_sizes(explorer, n_chains, path.dimension)
+    """Shapes of all that a worker's program works on; `own`: its explorer's operands."""
     state = jax.eval_shape(evaluate, jax.ShapeDtypeStruct((path.dimension,), path.dtype))
     noise = explorer.noise(path.dimension)
 
@@ -115,16 +158,12 @@ def _shapes(
     def rows(*shape: int, dtype: Any = path.dtype) -> Any:
         return jax.ShapeDtypeStruct((n_rows, *shape), dtype)
 
-    ones = np.ones(path.dimension)
-    anything = Start(betas=np.linspace(0, 1, n_chains), centre=ones, scale=ones)
-    tuning = explorer.start(anything)
-    check_tuning(explorer, "start", tuning, n_chains)
     return Shapes(
         n_chains=n_chains,
         draws=many(batch_size(path.dimension)),
         replicas=many(n_rows),
-        betas=table(anything.betas),
-        tuning=jax.tree.map(table, tuning),
+        betas=table(np.zeros(n_chains)),
+        tuning=jax.tree.map(table, own),
         chains=jax.ShapeDtypeStruct((n_rows,), np.int32),
         noise=Noise(
             normals=rows(noise.n_normals),

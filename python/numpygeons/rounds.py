@@ -26,6 +26,7 @@ from numpygeons.explorers.base import (
     Snapshots,
     Start,
     chosen,
+    operands,
     proposals,
     step_sizes,
 )
@@ -35,7 +36,7 @@ from numpygeons.measurement import ideal_restarts, measure
 from numpygeons.path import Path
 from numpygeons.potential import make_evaluate
 from numpygeons.precision import run_precision
-from numpygeons.programs import DRIVERS, compile_programs
+from numpygeons.programs import Programs, first_operands
 from numpygeons.records import RoundRecord
 from numpygeons.reference_draws import Batch, ReferenceDraws
 from numpygeons.settings import Settings, check_workers
@@ -103,7 +104,6 @@ class Rounds:
         self.draws_folder: FilePath | None = None  # of the recorder "disk"
         self.team = Team()
         self.state = nowhere(settings.n_chains, path.dimension)
-        self.compile_seconds = 0.0  # that belong to the next round's record
 
     def work_with(self, team: Team) -> None:
         """Lets others do the work from now on; the results do not change."""
@@ -143,10 +143,12 @@ class Rounds:
             ranks=self.team.ranks.communicator,
             n_workers=self.team.n_workers(n),
         )
-        programs = compile_programs(path, evaluate, explorer, settings, self._coordinator.n_rows)
-        self.compile_seconds = programs.seconds
-        self.driver: Driver = DRIVERS[settings.driver](programs.round)
-        self._reference = ReferenceDraws(programs.reference, path.dimension, settings.seed)
+        self.programs = Programs(path, evaluate, explorer, settings, self._coordinator.n_rows)
+        if self.is_started:
+            self.programs.prepare(operands(explorer, self.state.tuning))
+        else:
+            self.programs.prepare(first_operands(explorer, n, path.dimension))
+        self._reference = ReferenceDraws(self.programs.reference(), path.dimension, settings.seed)
         self._batch: tuple[int, Batch] | None = None  # the reference draws made last
         pilot = self._reference.batch(Purpose.initial_state, 0).states
         self._reference_v: Floats = np.sort(np.asarray(pilot.v, np.float64))[::-1]
@@ -168,6 +170,11 @@ class Rounds:
             centres=np.tile(centre, (n, 1)),
             scales=np.tile(scale, (n, 1)),
         )
+
+    @property
+    def driver(self) -> Driver:
+        """Who does the next round."""
+        return self.programs.driver(operands(self.explorer, self.state.tuning))
 
     def interrupts(self) -> AbstractContextManager[Interrupts]:
         """Around rounds: Ctrl-C on one rank ends them on all, at the same scan."""
@@ -192,9 +199,10 @@ class Rounds:
     def _advance(
         self, progress: Progress, keeper: Keeper | None, interrupts: Interrupts
     ) -> RoundRecord:
-        start = time.perf_counter()
         before = self.state
-        parts, traces, n_redrawn = self._scans(before, progress, keeper, interrupts)
+        driver = self.driver  # compiled before the clock starts
+        start = time.perf_counter()
+        parts, traces, n_redrawn = self._scans(before, driver, progress, keeper, interrupts)
         data = self._coordinator.end_round()
         replicas = self.team.gathered(self._coordinator, parts)
         steps = step_sizes(before.tuning, self.settings.n_chains)
@@ -203,7 +211,7 @@ class Rounds:
         record = replace(
             record,
             seconds=time.perf_counter() - start,
-            compile_seconds=self.compile_seconds,
+            compile_seconds=self.programs.seconds,
             chosen={
                 name: np.where(before.betas > 0, a, np.nan)
                 for name, a in chosen(self.explorer, before.tuning).items()
@@ -226,11 +234,16 @@ class Rounds:
             data=data,
             evidence=evidence,
         )
-        self.compile_seconds = 0.0
+        self.programs.seconds = 0.0  # they belonged to this round's record
         return record
 
     def _scans(
-        self, before: Between, progress: Progress, keeper: Keeper | None, interrupts: Interrupts
+        self,
+        before: Between,
+        driver: Driver,
+        progress: Progress,
+        keeper: Keeper | None,
+        interrupts: Interrupts,
     ) -> tuple[list[Replicas], Traces, int]:
         """The scans of the next round: the replicas of each worker after it, what it traced, and
         how many reference draws were made again."""
@@ -257,7 +270,8 @@ class Rounds:
 
         tuning = jax.tree.map(cast, before.tuning)
         coordinator.set_proposals(proposals(self.explorer, tuning))
-        betas, tuning = jax.device_put((operand(before.betas), jax.tree.map(operand, tuning)))
+        own = jax.tree.map(operand, operands(self.explorer, tuning))
+        betas, own = jax.device_put((operand(before.betas), own))
         replicas, n_redrawn = before.replicas, 0
         if midway is not None:
             replicas, n_redrawn = midway.replicas, midway.n_redrawn
@@ -267,11 +281,11 @@ class Rounds:
         for block, redrawn in self._blocks(number, coordinator.n_scans_done):
             n_redrawn += redrawn
             with interrupts.agreed():
-                parts = self.driver.run(
+                parts = driver.run(
                     coordinator,
                     parts,
                     betas,
-                    tuning,
+                    own,
                     block,
                     lambda done: progress(number, done, 2**number),
                 )

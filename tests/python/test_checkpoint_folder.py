@@ -35,7 +35,7 @@ def compiles_nothing(monkeypatch):
     def compiled(*_):
         raise AssertionError("something was compiled")
 
-    monkeypatch.setattr("numpygeons.rounds.compile_programs", compiled)
+    monkeypatch.setattr("numpygeons.rounds.Programs", compiled)
 
 
 def test_true_makes_a_folder_and_a_link_to_it(here):

@@ -9,6 +9,7 @@ import pytest
 import numpygeons
 from numpygeons import HMC, AutoMALA, Compose, Noise, NumPyroKernel, SliceSampler, pigeons
 from numpygeons.explorers.base import Proposals
+from numpygeons.explorers.hmc_tuning import Ways, mixed_way, plain_way
 from numpygeons.explorers.tables import row_of
 from numpygeons.potential import make_evaluate
 from run_digest import digest
@@ -49,7 +50,10 @@ def test_batches_explore_as_single_replicas_do(x64, explorer, n_chains, lanes):
     one = pigeons(path, **settings, lanes=1)
     batches = pigeons(path, **settings, lanes=lanes)
     programs = batches._rounds.path.programs
-    assert len([key for key in programs if key[0] == "fused"]) == 2
+    assert {key[3] for key in programs if key[0] == "fused"} == {
+        1,
+        min(lanes, settings["n_chains"]),
+    }
     for name, draws in one.samples.items():
         np.testing.assert_allclose(batches.samples[name], draws, rtol=1e-6, err_msg=name)
     np.testing.assert_array_equal(
@@ -58,22 +62,31 @@ def test_batches_explore_as_single_replicas_do(x64, explorer, n_chains, lanes):
     np.testing.assert_allclose(batches.rounds[-1].n_gradients, one.rounds[-1].n_gradients)
 
 
-@pytest.mark.parametrize("mixed", [True, False])
-def test_of_two_ways_that_a_batch_computes_the_one_that_is_not_taken_takes_no_step(mixed):
+def test_of_two_ways_that_a_batch_computes_the_one_that_is_not_taken_takes_no_step(monkeypatch):
+    """A loop of a batch goes on for its longest lane, here of a way that no lane takes."""
     pt = pigeons(normal, n_chains=3, n_rounds=6, show_report=False)
     evaluate, explorer = make_evaluate(pt._rounds.path, with_gradients=True), HMC()
+    tuning = pt._rounds.state.tuning
+    assert tuning.regions.n_independent[2] > 0
     shape = explorer.noise(1)
     half = np.full((shape.n_uniforms,), 0.5, np.float32)
-    proposals = (np.zeros((shape.n_proposals, k), np.float32) for k in (1, 2))
+    proposals = (np.zeros((shape.n_proposals, k), np.float32) for k in (1, 3))
     components = np.zeros(shape.n_proposals, np.int32)
     noise = Noise(half[:1], half, np.zeros(0), Proposals(*proposals, components))
-    tables, noise = jax.tree.map(jnp.asarray, (pt._rounds.state.tuning, noise))
-    tuning = row_of(tables, jnp.int32(2))
+    ways = Ways(plain_way(tuning), mixed_way(tuning))
+    tables, noise = jax.tree.map(jnp.asarray, (ways, noise))
+    steps = []
+    loop = jax.lax.fori_loop
+    monkeypatch.setattr(
+        jax.lax, "fori_loop", lambda a, b, *rest: (steps.append(int(b)), loop(a, b, *rest))[1]
+    )
+    monkeypatch.setattr(jax.lax, "cond", lambda _, a, b, *given: (a(*given), b(*given))[0])
     state = evaluate(np.zeros(1, np.float32))
-    _, statistics = explorer._walk(evaluate, state, np.float32(1), tuning, noise, mixed)
-    n_steps = tuning.regions.n_independent + tuning.length
-    assert tuning.regions.n_independent > 0
-    assert statistics[1] == (n_steps if mixed else 0)
+    own = row_of(tables, jnp.int32(2))
+    _, statistics = explorer.explore(evaluate, state, np.float32(1), own, noise)
+    n_steps = tuning.regions.n_independent[2] + tuning.length[2]
+    assert steps == [n_steps, 0]
+    assert statistics[1] == n_steps
 
 
 @pytest.mark.parametrize("explorer", [HMC(), SliceSampler()], ids=repr)

@@ -68,7 +68,8 @@ def test_records_have_the_shapes_of_the_contract(pt):
         assert record.n_gradients >= 3 * record.n_scans
         assert record.seconds > 0
     assert pt.rounds[0].compile_seconds > 0
-    assert all(r.compile_seconds == 0 for r in pt.rounds[1:])
+    # From round 8 on chains may take independence steps, which are another program.
+    assert all(r.compile_seconds == 0 for r in pt.rounds[1:7])
     assert numpygeons.n_tempered_restarts(pt) == pt.n_restarts == pt.rounds[-1].n_restarts
     assert numpygeons.n_round_trips(pt) == pt.n_round_trips == pt.rounds[-1].n_round_trips
 
@@ -158,7 +159,7 @@ def compilations(caplog):
 
 @pytest.mark.parametrize("n_rounds", [3, 8])
 def test_the_round_is_compiled_once_whatever_the_number_of_rounds(n_rounds, compilations):
-    run(n_rounds=n_rounds)
+    run(normal, n_rounds=n_rounds)
     finished = [
         m for m in compilations.messages if "Finished XLA compilation of jit(numpygeons_" in m
     ]

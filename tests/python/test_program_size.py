@@ -8,9 +8,10 @@ import pytest
 
 from numpygeons import HMC, MALA, AutoMALA, Compose, NumPyroPath
 from numpygeons.drivers.exploration import make_explore
+from numpygeons.explorers.hmc_tuning import Ways
 from numpygeons.path import as_path
 from numpygeons.potential import make_evaluate
-from numpygeons.programs import _shapes
+from numpygeons.programs import first_operands, shapes_of
 
 EXPLORERS = [HMC(), AutoMALA(), MALA(), Compose(HMC(n_components=0), MALA())]
 
@@ -21,10 +22,12 @@ def wave():
     numpyro.factor("wave", jnp.sum(jnp.sin(x)))
 
 
-def program(explorer, n_chains=4):
+def program(explorer, n_chains=4, own=None):
+    """That of the first round, or of what its explorer reads otherwise."""
     path = as_path(NumPyroPath(wave), (), None)
     evaluate = make_evaluate(path, with_gradients=explorer.needs_gradients)
-    shapes = _shapes(path, evaluate, explorer, n_chains, n_chains).of_one_scan()
+    own = first_operands(explorer, n_chains, path.dimension) if own is None else own
+    shapes = shapes_of(path, evaluate, explorer, n_chains, n_chains, own).of_one_scan()
     return jax.jit(make_explore(explorer, evaluate)).lower(*shapes).as_text()
 
 
@@ -52,10 +55,18 @@ def test_it_does_not_grow_with_the_number_of_steps(few, many):
         (AutoMALA(), 1),
         (MALA(), 1),
         (HMC(n_components=0), 1),
-        (HMC(), 2),  # with a mixture and without are compiled apart
+        (HMC(), 1),
         (Compose(HMC(n_components=0), AutoMALA()), 2),
     ],
     ids=repr,
 )
 def test_the_gradient_is_compiled_once_for_each_explorer(explorer, n_sites):
     assert program(explorer).count("cosine") == n_sites
+
+
+def test_rounds_in_which_chains_take_both_ways_hold_the_gradient_twice_others_once():
+    plain, mixed = (first_operands(HMC(n_components=k), 4, 3) for k in (0, 8))
+    assert (plain.mixed, mixed.plain) == (None, None)
+    assert program(HMC(), own=plain).count("cosine") == 1
+    assert program(HMC(), own=mixed).count("cosine") == 1
+    assert program(HMC(), own=Ways(plain.plain, mixed.mixed)).count("cosine") == 2

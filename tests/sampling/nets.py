@@ -26,7 +26,7 @@ from numpygeons import (
     SliceSampler,
 )
 from numpygeons.explorers import auto_step, compose, hmc, slice_sampler
-from numpygeons.explorers.base import RoundOutcome, Snapshots, Start, proposals
+from numpygeons.explorers.base import RoundOutcome, Snapshots, Start, operands, proposals
 from numpygeons.explorers.tables import Table
 
 PRECONDITIONERS = {
@@ -80,13 +80,13 @@ def table_of(explorer, target):
 
 
 def tuning_of(explorer, target):
-    """Its only row."""
+    """What an exploration reads of its only row."""
 
     def row(table):
         return (table.rows if isinstance(table, Table) else table)[0]
 
-    tuning = table_of(explorer, target)
-    return jax.tree.map(row, tuning, is_leaf=lambda node: isinstance(node, Table))
+    own = operands(explorer, table_of(explorer, target))
+    return jax.tree.map(row, own, is_leaf=lambda node: isinstance(node, Table))
 
 
 def proposals_of(explorer, target):

@@ -31,7 +31,7 @@ from numpygeons import (
 from numpygeons.explorers import auto_step, compose, hmc, slice_sampler
 from numpygeons.explorers.auto_step import AutoStepTuning
 from numpygeons.explorers.base import Noise, Proposals
-from numpygeons.explorers.hmc_tuning import HMCTuning, Regions
+from numpygeons.explorers.hmc_tuning import Mixed, Plain, Ways
 from numpygeons.explorers.mixture import Mixtures
 from numpygeons.potential import State
 
@@ -148,16 +148,11 @@ def test_enumeration_catches_a_faulty_search(name):
 
 
 def trajectory_defect(module=hmc, length=3):
-    tuning = HMCTuning(
-        step_size=np.float64(0.5),
-        time=np.float64(1),
-        length=np.int32(length),
-        scale=np.array([0.5]),
-        factor=None,
-        regions=None,
-    )
+    plain = Plain(step_size=np.float64(0.5), length=np.int32(length), scale=np.array([0.5]))
     explorer = module.HMC(n_components=0, jitter=0)
-    end, statistics = explored(explorer, tuning, [[1.0], [-1.0]], [[0.5, ACCEPT, 0.5, 0.5]] * 2)
+    end, statistics = explored(
+        explorer, Ways(plain, None), [[1.0], [-1.0]], [[0.5, ACCEPT, 0.5, 0.5]] * 2
+    )
     return defect([(end, 0.5 * statistics["acceptance"])])
 
 
@@ -183,20 +178,14 @@ def mixture(factors):
 
 def mixed(module, row, length):
     """HMC with one independence step before a trajectory."""
-    regions = Regions(
-        n_independent=np.int32(1), rate=np.float64(0.5), step_size=np.float64(1), mixture=row
-    )
-    tuning = HMCTuning(
+    mixed = Mixed(
         step_size=np.float64(1),
-        time=np.float64(1),
         length=np.int32(length),
-        scale=np.ones(1),
-        factor=None,
-        regions=regions,
+        n_independent=np.int32(1),
+        mixture=row,
     )
-    return module.HMC(n_components=3, jitter=0, max_independent=1), jax.tree.map(
-        jnp.asarray, tuning
-    )
+    explorer = module.HMC(n_components=3, jitter=0, max_independent=1)
+    return explorer, jax.tree.map(jnp.asarray, Ways(None, mixed))
 
 
 def independence_defect(module=hmc):

@@ -17,7 +17,7 @@ from slow_explorers import leapfrog as slow_leapfrog
 from numpygeons import HMC
 from numpygeons.drivers.exploration import make_explore
 from numpygeons.explorers.base import Noise, Start
-from numpygeons.explorers.hmc_tuning import HMCTuning
+from numpygeons.explorers.hmc_tuning import Plain, Ways
 from numpygeons.potential import make_evaluate
 
 ACCEPT_ALL = 1e-300  # a uniform
@@ -25,10 +25,8 @@ BETA = 0.7
 
 
 def plain_row(step_size, length, scale):
-    """The tuning of one chain without a mixture."""
-    return HMCTuning(
-        step_size=step_size, time=1.0, length=length, scale=scale, factor=None, regions=None
-    )
+    """What the exploration of one chain without a mixture reads."""
+    return Ways(Plain(step_size=step_size, length=length, scale=scale), None)
 
 
 def tuning_of(target, length=3):
@@ -58,7 +56,8 @@ def trajectories():
 
     steps = 0.2 * (1 + 0.2 * (2 * jitter - 1))
     ends = [
-        slow_leapfrog(Banana(), x[i], p[i], BETA, steps[i], tuning.scale, length) for i in range(n)
+        slow_leapfrog(Banana(), x[i], p[i], BETA, steps[i], tuning.plain.scale, length)
+        for i in range(n)
     ]
     return x, p, np.array([e[0] for e in ends]), np.array([e[1] for e in ends]), explore
 
@@ -125,8 +124,9 @@ def test_gradients_that_are_not_numbers_do_not_change_the_law():
 
 @pytest.mark.parametrize("step", [1e10, 1e30])
 def test_a_trajectory_that_overflows_is_rejected_with_probability_zero(step):
-    tuning = tuning_of(Normal())._replace(step_size=step)
-    copies = explored(HMC(n_components=0), Normal(), 1.0, tuning, dtype=np.float32, n=100)
+    target = Normal()
+    tuning = plain_row(step, 3, np.array(target.scale))
+    copies = explored(HMC(n_components=0), target, 1.0, tuning, dtype=np.float32, n=100)
     np.testing.assert_array_equal(copies.after, copies.before)
     np.testing.assert_array_equal(copies.statistics["acceptance"], 0)
 
@@ -153,7 +153,7 @@ def test_the_driver_gives_the_replica_at_the_reference_its_exact_draw_and_explor
             chains,
             jax.vmap(jax.vmap(evaluate))(x),
             betas,
-            tuning,
+            explorer.operands(tuning),
             jax.vmap(evaluate)(draws),
             Noise(
                 rng.standard_normal((n, 3, 2)),

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from numpygeons import HMC, _core, pigeons
 from numpygeons.explorers import hmc
 from numpygeons.explorers.base import Noise, Proposals, Start
-from numpygeons.explorers.hmc_tuning import HMCTuning, Regions
+from numpygeons.explorers.hmc_tuning import Mixed, Ways
 from numpygeons.explorers.mixture import (
     Mixtures,
     _mixtures,
@@ -79,21 +79,13 @@ def explored_copies(length, n_independent, module=hmc):
     """Exact draws of the funnel after two explorations, and the acceptances."""
     explorer = module.HMC(n_components=3)
     rng = np.random.default_rng(20)
-    regions = Regions(
-        n_independent=np.int32(n_independent),
-        rate=np.float64(0.5),
+    mixed = Mixed(
         step_size=np.float64(0.9),
+        length=np.int32(length),
+        n_independent=np.int32(n_independent),
         mixture=rough_mixture(),
     )
-    tuning = HMCTuning(
-        step_size=np.float64(0.4),
-        time=np.float64(1),
-        length=np.int32(length),
-        scale=np.array([1.0, 1.5]),
-        factor=None,
-        regions=regions,
-    )
-    tuning = jax.tree.map(jnp.asarray, tuning)
+    ways = jax.tree.map(jnp.asarray, Ways(None, mixed))
     x0 = rng.normal(size=N_COPIES)
     x = np.stack([x0, rng.normal(size=N_COPIES) * np.exp(x0)], axis=1)
     shape = explorer.noise(2)
@@ -102,7 +94,7 @@ def explored_copies(length, n_independent, module=hmc):
     @jax.vmap
     def explore(x, normals, uniforms, proposals):
         noise = Noise(normals, uniforms, jnp.zeros(0, jnp.uint32), proposals)
-        state, statistics = explorer.explore(evaluate, evaluate(x), jnp.asarray(0.5), tuning, noise)
+        state, statistics = explorer.explore(evaluate, evaluate(x), jnp.asarray(0.5), ways, noise)
         return state.x, statistics
 
     for scan in range(2):
@@ -282,8 +274,8 @@ def test_in_more_dimensions_chains_take_independence_steps_where_modes_are_apart
         pt = pigeons(model, n_chains=10, n_rounds=10, show_report=False)
         return pt.rounds[-1].chosen["independence steps"][1:]
 
-    # In 10 dimensions. A funnel's few fitted states may seem to lie apart for a round.
-    assert np.sum(steps(eight_schools) > 0) <= 2
+    # In 10 dimensions. A funnel's few fitted states may seem to lie apart, but not twice in a row.
+    assert np.all(steps(eight_schools) == 0)
     cold_to_hot = steps(two_modes)[::-1]
     assert cold_to_hot[0] > 0
     assert cold_to_hot[-1] == 0

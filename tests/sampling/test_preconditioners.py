@@ -168,7 +168,7 @@ def test_a_dense_scale_makes_a_correlated_normal_as_easy_as_a_round_one():
     target = Normal()
     factor = target._moments(1.0)[1]
     explorer = HMC(n_components=0, preconditioner=DensePreconditioner())
-    tuning = plain_row(0.9, 3, np.array([1.0, 1.0]))._replace(factor=factor)
+    tuning = plain_row(0.9, 3, factor)
     copies = explored(explorer, target, 1.0, tuning, n_scans=1, n=20_000)
     assert copies.statistics["acceptance"].mean() > 0.93
     diagonal = plain_row(0.9, 3, np.sqrt(np.diag(factor @ factor.T)))

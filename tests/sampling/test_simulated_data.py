@@ -130,6 +130,9 @@ class Given:
     def proposals(self, tuning):
         return self.hmc.proposals(tuning[0])
 
+    def operands(self, tuning):
+        return self.hmc.operands(tuning[0]), tuning[1]
+
     def adapt(self, tuning, outcome):
         return self.hmc.adapt(tuning[0], outcome), tuning[1]
 

@@ -125,6 +125,15 @@ class Explorer(Protocol):
         proposals."""
         return []
 
+    def operands(self, tuning: Any) -> Any:
+        """What `explore` gets of a round's tuning, by default all of it.
+
+        A program is compiled for each structure that operands come in, when it is due: an explorer
+        that needs some of its code in certain rounds alone leaves out of the others' what that code
+        would read.
+        """
+        return tuning
+
     @abstractmethod
     def explore(
         self, evaluate: Evaluate, state: State, beta: Array, tuning: Any, noise: Noise
@@ -159,6 +168,12 @@ def proposals(explorer: Explorer, tuning: Any) -> list[_core.engine.Proposals]:
     """`explorer.proposals(tuning)`, which an explorer may lack."""
     method = getattr(explorer, "proposals", None)
     return [] if method is None else list(method(tuning))
+
+
+def operands(explorer: Explorer, tuning: Any) -> Any:
+    """`explorer.operands(tuning)`, which an explorer may lack."""
+    method = getattr(explorer, "operands", None)
+    return tuning if method is None else method(tuning)
 
 
 def chosen(explorer: Explorer, tuning: Any) -> dict[str, Floats]:

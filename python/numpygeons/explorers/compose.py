@@ -18,6 +18,7 @@ from numpygeons.explorers.base import (
     RoundOutcome,
     Start,
     chosen,
+    operands,
     proposals,
 )
 from numpygeons.potential import Evaluate, State
@@ -66,6 +67,9 @@ class _Combination:
     def proposals(self, tuning: tuple[Any, ...]) -> list[Any]:
         parts = zip(self.explorers, tuning, strict=True)
         return [table for explorer, part in parts for table in proposals(explorer, part)]
+
+    def operands(self, tuning: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(operands(e, part) for e, part in zip(self.explorers, tuning, strict=True))
 
     def start(self, start: Start) -> tuple[Any, ...]:
         return tuple(explorer.start(start) for explorer in self.explorers)

@@ -15,7 +15,6 @@ state (the region is an auxiliary variable, and drawing it a Gibbs step).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
@@ -30,11 +29,14 @@ from numpygeons.explorers.base import Noise, NoiseShape, Proposals, RoundOutcome
 from numpygeons.explorers.hmc_tuning import (
     FIRST_TIME,
     HMCTuning,
-    Regions,
+    Mixed,
+    Plain,
+    Ways,
     adapted,
     first_tuning,
     is_mixed,
     n_snapshots,
+    ways,
 )
 from numpygeons.explorers.mixture import log_parts, log_total, region_of
 from numpygeons.explorers.preconditioners import (
@@ -149,6 +151,9 @@ class HMC:
         regions = tuning.regions
         return [regions.mixture.proposals(regions.n_independent, self.max_independent)]
 
+    def operands(self, tuning: HMCTuning) -> Ways:
+        return ways(self, tuning)
+
     def start(self, start: Start) -> HMCTuning:
         return first_tuning(self, start)
 
@@ -160,18 +165,23 @@ class HMC:
         }
 
     def explore(
-        self, evaluate: Evaluate, state: State, beta: Array, tuning: HMCTuning, noise: Noise
+        self, evaluate: Evaluate, state: State, beta: Array, tuning: Ways, noise: Noise
     ) -> tuple[State, Array]:
         """A trajectory, after independence steps if the chain takes any. The two ways are compiled
-        apart: one program for both would make each slower."""
+        apart: one loop for both would make each slower."""
+        plain, mixed = tuning
 
-        def way(mixed: bool) -> Callable[[], tuple[State, Array]]:
-            return lambda: self._walk(evaluate, state, beta, tuning, noise, mixed)
+        def walk(way: Plain | Mixed) -> tuple[State, Array]:
+            return self._walk(evaluate, state, beta, way, noise)
 
-        if tuning.regions is None:
-            return way(False)()
+        if plain is None or mixed is None:
+            return walk(cast(Mixed, mixed) if plain is None else plain)
+        takes_mixed = jnp.asarray(mixed.n_independent) > 0
+        # A batch computes both ways: the one that is not taken has no steps.
+        mixed = mixed._replace(length=jnp.where(takes_mixed, mixed.length, 0))
+        plain = plain._replace(length=jnp.where(takes_mixed, 0, plain.length))
         explored: tuple[State, Array] = jax.lax.cond(
-            jnp.asarray(tuning.regions.n_independent) > 0, way(True), way(False)
+            takes_mixed, lambda: walk(mixed), lambda: walk(plain)
         )
         return explored
 
@@ -180,29 +190,25 @@ class HMC:
         evaluate: Evaluate,
         state: State,
         beta: Array,
-        tuning: HMCTuning,
+        way: Plain | Mixed,
         noise: Noise,
-        mixed: bool,
     ) -> tuple[State, Array]:
-        """One exploration; `mixed`: with independence steps and regions. One loop holds both kinds
+        """One exploration; `Mixed`: with independence steps and regions. One loop holds both kinds
         of steps, so that the model is compiled once for it."""
-        dtype = state.x.dtype
-        regions, proposals = cast(Regions, tuning.regions), cast(Proposals, noise.proposals)
-        mixture: Any = regions.mixture if mixed else None
+        dtype, mixed = state.x.dtype, isinstance(way, Mixed)
+        proposals = cast(Proposals, noise.proposals)
         u_jitter, u_accept = noise.uniforms[:2]
-        size = regions.step_size if mixed else tuning.step_size
-        step = jnp.asarray(size * (1 + self.jitter * (2 * u_jitter - 1)), dtype)
-        known = jnp.asarray(tuning.scale if tuning.factor is None else tuning.factor)
-        scale = self.preconditioner.scale(known, noise.uniforms[2:4])
+        step = jnp.asarray(way.step_size * (1 + self.jitter * (2 * u_jitter - 1)), dtype)
         minus_one, zero = jnp.int32(-1), jnp.zeros((), dtype)
-        n_independent = jnp.asarray(regions.n_independent) if mixed else jnp.int32(0)
-        n_evaluations = n_independent + jnp.asarray(tuning.length)
-        if tuning.regions is not None:  # a batch computes both ways: the other one takes no step
-            is_taken = (jnp.asarray(regions.n_independent) > 0) == mixed
-            n_evaluations = jnp.where(is_taken, n_evaluations, 0)
-        start = zero, zero, minus_one
-        if mixed:
+        scale: Any = None
+        mixture: Any = None
+        n_independent, start = jnp.int32(0), (zero, zero, minus_one)
+        if isinstance(way, Mixed):
+            mixture, n_independent = way.mixture, jnp.asarray(way.n_independent)
             start = region_of(mixture, state.x, noise.uniforms[4])
+        else:
+            scale = self.preconditioner.scale(jnp.asarray(way.scale), noise.uniforms[2:4])
+        n_evaluations = n_independent + jnp.asarray(way.length)
 
         def of_last(last: Array, own: Array, drawn: Array) -> Array:
             """What belongs to the last accepted proposal, or to the state before all of them."""

@@ -5,11 +5,11 @@ schedule. The step follows the acceptance; the scale the visits to neighbouring 
 integration time, if it is asked to, the autocorrelation of V (`numpygeons.explorers.effort`).
 
 A chain takes independence steps in few dimensions always, and in more where its mixture and the
-target's have modes apart, which trajectories do not cross. Their number follows their acceptance:
-as many as make one of them succeed more often than not. Where they help, in few dimensions, the
-trajectory is short: it has only to move within its region, and a long one would leave it and be
-refused. Elsewhere, and before the replicas have spread, trajectories are longer: what no component
-covers, such as the tail of a funnel, they alone can reach.
+target's have modes apart, the target's twice in a row, which trajectories do not cross. Their
+number follows their acceptance: as many as make one of them succeed more often than not. Where they
+help, in few dimensions, the trajectory is short: it has only to move within its region, and a long
+one would leave it and be refused. Elsewhere, and before the replicas have spread, trajectories are
+longer: what no component covers, such as the tail of a funnel, they alone can reach.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 from numpygeons import _core
-from numpygeons.arrays import Floats
+from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import RoundOutcome, Start
 from numpygeons.explorers.effort import (
     FIRST_MEASURED_ROUND,
@@ -33,7 +33,7 @@ from numpygeons.explorers.mixture import (
     of_target,
     single_normals,
 )
-from numpygeons.explorers.preconditioners import Preconditioner
+from numpygeons.explorers.preconditioners import DiagonalPreconditioner, Preconditioner
 from numpygeons.explorers.scale import (
     N_SNAPSHOTS,
     carried_over,
@@ -49,6 +49,8 @@ FIRST_LONG_ROUND = 4  # rounds before it take a single leapfrog step
 ALWAYS_MIXED_DIMENSIONS = 8  # up to here proposals from a mixture always pay
 MOST_MIXED_DIMENSIONS = 32  # beyond, too few states are kept to fit one
 FIRST_FITTED_ROUND = 5  # 32 scans; the replicas have begun to spread
+FIRST_TRUSTED_ROUND = 6  # whose fit is asked for modes apart in many dimensions
+TRUSTED_FITS = 2  # in a row that have them: one, to so few states, often has where there are none
 MISSED = 0.4  # probability that no independence step of a scan is accepted, if there are enough
 UNKNOWN_RATE = 0.05  # acceptance of independence steps of a chain that has taken none
 HOPELESS = 0.01  # acceptance of independence steps below which one is enough, to see it rise
@@ -78,7 +80,32 @@ class Regions(NamedTuple):
     n_independent: np.ndarray  # shape (n_chains,), independence steps, int32; 0: no mixture
     rate: Floats  # shape (n_chains,), their acceptance
     step_size: Floats  # shape (n_chains,), in units of the factors of the mixture
+    n_apart: np.ndarray  # shape (n_chains,), fits in a row with modes apart in the target, int32
     mixture: Mixtures
+
+
+class Plain(NamedTuple):
+    """What trajectories of chains without a mixture read; one row per chain."""
+
+    step_size: Floats  # shape (n_chains,), in units of `scale`
+    length: np.ndarray | Array  # shape (n_chains,), leapfrog steps, int32
+    scale: Floats  # of `HMCTuning`, or its factor where it has one
+
+
+class Mixed(NamedTuple):
+    """What explorations of chains with a mixture read; one row per chain."""
+
+    step_size: Floats  # shape (n_chains,), in units of the factors of the mixture
+    length: np.ndarray | Array  # shape (n_chains,), leapfrog steps, int32
+    n_independent: np.ndarray  # shape (n_chains,), independence steps, int32; 0: no mixture
+    mixture: Mixtures
+
+
+class Ways(NamedTuple):
+    """What a round's explorations read, of the ways that its chains take."""
+
+    plain: Plain | None
+    mixed: Mixed | None
 
 
 class HMCSettings(Protocol):
@@ -116,13 +143,14 @@ def first_region_step(dimension: int) -> float:
     return float(dimension**-0.25)
 
 
-def unused(mixture: Mixtures, scale: Floats) -> Regions:
+def unused(mixture: Mixtures, scale: Floats, n_apart: int = 0) -> Regions:
     """Regions of which no chain makes use; `scale` has shape (n_chains, dimension)."""
     n, dimension = scale.shape
     return Regions(
         n_independent=np.zeros(n, np.int32),
         rate=np.full(n, UNKNOWN_RATE),
         step_size=np.full(n, first_region_step(dimension)),
+        n_apart=np.full(n, n_apart, np.int32),
         mixture=mixture,
     )
 
@@ -144,6 +172,43 @@ def first_tuning(settings: HMCSettings, start: Start) -> HMCTuning:
         factor=diagonal_factors(scale) if settings.preconditioner.needs_covariance else None,
         regions=regions,
     )
+
+
+def plain_way(tuning: HMCTuning) -> Plain:
+    return Plain(
+        step_size=tuning.step_size,
+        length=tuning.length,
+        scale=tuning.scale if tuning.factor is None else tuning.factor,
+    )
+
+
+def mixed_way(tuning: HMCTuning) -> Mixed:
+    regions = tuning.regions
+    assert regions is not None
+    return Mixed(
+        step_size=np.where(regions.n_independent > 0, regions.step_size, tuning.step_size),
+        length=tuning.length,
+        n_independent=regions.n_independent,
+        mixture=regions.mixture,
+    )
+
+
+def ways(settings: HMCSettings, tuning: HMCTuning) -> Ways:
+    """Those that the chains of a round take.
+
+    In few dimensions all take the mixed one: until their mixtures are fitted these are single
+    normals of the chain's scale, so that a trajectory in the region of one is what it is without.
+    In more dimensions chains come and go, and the program of both ways serves also where all take
+    the mixed one.
+    """
+    if tuning.regions is None:
+        return Ways(plain_way(tuning), None)
+    takes_mixed = bool(np.any(tuning.regions.n_independent > 0))
+    if tuning.scale.shape[1] > ALWAYS_MIXED_DIMENSIONS:
+        return Ways(plain_way(tuning), mixed_way(tuning) if takes_mixed else None)
+    if takes_mixed or isinstance(settings.preconditioner, DiagonalPreconditioner):
+        return Ways(None, mixed_way(tuning))
+    return Ways(plain_way(tuning), None)
 
 
 def adapted(settings: HMCSettings, tuning: HMCTuning, outcome: RoundOutcome) -> HMCTuning:
@@ -209,11 +274,14 @@ def _regions(
     dimension = scale.shape[1]
     if outcome.round < FIRST_FITTED_ROUND:
         return old._replace(mixture=single_normals(outcome.means, scale, settings.n_components))
+    n_apart = 0
     if dimension > ALWAYS_MIXED_DIMENSIONS:
         at_target = fitted_mixtures(outcome, scale, settings.n_components, target_alone=True)
-        if not has_modes_apart(of_target(at_target))[0]:
+        if outcome.round >= FIRST_TRUSTED_ROUND and has_modes_apart(of_target(at_target))[0]:
+            n_apart = int(old.n_apart[-1]) + 1
+        if n_apart < TRUSTED_FITS:
             # Chains hotter than a target of one mode have one too: fits are not free.
-            return unused(at_target, scale)
+            return unused(at_target, scale, n_apart)
     mixture = fitted_mixtures(outcome, scale, settings.n_components)
     took = old.n_independent > 0
     rate = np.nan_to_num(outcome.statistics["independent_acceptance"])
@@ -230,6 +298,7 @@ def _regions(
         n_independent=wanted.astype(np.int32),
         rate=rate,
         step_size=np.exp(carried_over(np.log(step), outcome)),
+        n_apart=np.full(len(rate), n_apart, np.int32),
         mixture=mixture,
     )
 
