@@ -344,11 +344,17 @@ class Rounds:
             n_scans = min(2**number - done, size - first)
             states, n_redrawn = self._batch[1]
             used = n_redrawn[first : first + n_scans] if self.settings.n_chains > 1 else ()
-            block = Block(n_scans=n_scans, draws=states, first=first)
-            if done + n_scans < 2**number:
-                following = partial(self._reference.prepare, Purpose.reference_draw, wanted + 1)
-                block = replace(block, meanwhile=following)
-            yield block, int(np.sum(used))
+            following = partial(self._reference.prepare, Purpose.reference_draw, wanted + 1)
+            is_last = done + n_scans == 2**number
+            yield (
+                Block(
+                    n_scans=n_scans,
+                    draws=states,
+                    first=first,
+                    meanwhile=(lambda: None) if is_last else following,
+                ),
+                int(np.sum(used)),
+            )
             done += n_scans
 
     def _adapted(

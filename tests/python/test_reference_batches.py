@@ -1,6 +1,7 @@
 """Tests that batches of reference draws are made beside the scans that need the ones before."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -38,18 +39,28 @@ def test_each_batch_is_made_once_while_the_block_before_it_runs(driver, small_ba
     assert all(thread.startswith("numpygeons-reference") for _, thread in made)
 
 
-def test_the_next_batch_is_started_while_a_block_runs(small_batches, monkeypatch):
-    started = []
-    prepare = ReferenceDraws.prepare
+@pytest.mark.parametrize("driver", ["fused", "stepwise", "device"])
+def test_the_next_batch_is_started_while_a_block_runs(driver, small_batches, monkeypatch):
+    """Also where JAX runs the program in the thread that calls it, as it does small ones."""
+    pt = run(7, driver=driver)
+    started, found = threading.Event(), []
+    prepare, drivers = ReferenceDraws.prepare, pt._rounds.programs._drivers
+    ((key, one),) = drivers.items()
 
     def watched(self, purpose, number):
-        started.append(threading.current_thread() is threading.main_thread())
         prepare(self, purpose, number)
+        if number == 2**8 // SIZE:
+            started.set()
+
+    def waiting(*operands):
+        if not found:  # the first block of the round, which ends with the scan before that batch
+            found.append(started.wait(10))
+        return one.program.call(*operands)
 
     monkeypatch.setattr(ReferenceDraws, "prepare", watched)
-    run(8)
-    rounds = [range(2**r - 1, 2 ** (r + 1) - 2) for r in range(1, 9)]  # less the first scan of each
-    assert started.count(False) == sum(scan % SIZE == 0 for scans in rounds for scan in scans)
+    drivers[key] = type(one)(replace(one.program, call=waiting))
+    pt.extend(1)
+    assert found == [True]
 
 
 def test_a_batch_that_cannot_be_made_is_reported_when_it_is_due(small_batches, monkeypatch):

@@ -24,7 +24,7 @@ class Block:
     n_scans: int
     draws: State  # leading axis: the draws that were made together
     first: int  # index in `draws` of the block's first scan
-    # To be called once, beside the scans if they leave a thread idle; it does not raise.
+    # To be called once, beside the scans; it does not raise.
     meanwhile: Callable[[], None] = lambda: None
 
 

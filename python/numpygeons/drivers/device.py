@@ -269,8 +269,6 @@ class DeviceDriver:
                     a.copy_to_host_async()
                 if last is not None and not replayed(*last):
                     break
-                if last is None:
-                    block.meanwhile()
                 last = n_scans, found
             else:
                 if last is not None:
@@ -278,4 +276,4 @@ class DeviceDriver:
             ready: Replicas = jax.block_until_ready(rows)
             return ready
 
-        return self._workers.run(coordinator, work, progress)
+        return self._workers.run(coordinator, work, block.meanwhile, progress)

@@ -103,7 +103,7 @@ class FusedDriver:
             self._calls.append(copy.copy(self.program.call))
 
         def work(worker: int) -> Replicas:
-            running: Replicas = self._calls[worker](
+            end: Replicas = self._calls[worker](
                 coordinator.address(worker),
                 np.int32(coordinator.replicas_of(worker)[1]),
                 block.draws,
@@ -111,11 +111,7 @@ class FusedDriver:
                 tuning,
                 parts[worker],
             )
-            try:
-                if worker == 0:
-                    block.meanwhile()
-            finally:
-                jax.block_until_ready(running)
-            return running
+            done: Replicas = jax.block_until_ready(end)
+            return done
 
-        return self._workers.run(coordinator, work, progress)
+        return self._workers.run(coordinator, work, block.meanwhile, progress)

@@ -45,8 +45,6 @@ class StepwiseDriver:
 
         def work(worker: int) -> Replicas:
             replicas = parts[worker]
-            if worker == 0:
-                block.meanwhile()
             n_replicas = np.int32(coordinator.replicas_of(worker)[1])
 
             def explore(scan: int, *given: Any) -> tuple[Any, ...]:
@@ -70,4 +68,4 @@ class StepwiseDriver:
             run_scans(worker, explore)
             return replicas
 
-        return self._workers.run(coordinator, work, progress)
+        return self._workers.run(coordinator, work, block.meanwhile, progress)

@@ -13,6 +13,7 @@ import jax
 from numpygeons import _core
 from numpygeons.drivers.base import Progress
 
+HEAD_START_SECONDS = 0.0005  # for the workers to leave Python, before others want it
 POLL_SECONDS = 0.1
 # Workers that wait for each other must all be running, and XLA has a thread for each core: of
 # several runs in one process, one at a time may have several workers.
@@ -32,9 +33,11 @@ class Workers:
         self,
         coordinator: _core.engine.Coordinator,
         work: Callable[[int], Result],
+        meanwhile: Callable[[], None],
         progress: Progress,
     ) -> list[Result]:
-        """`work(worker)` of every worker of the coordinator, which must take part in its scans.
+        """`work(worker)` of every worker of the coordinator, which must take part in its scans;
+        `meanwhile()` once beside them, in the calling thread.
 
         Where one raises, the coordinator stops the others, and the error is raised here.
         """
@@ -55,6 +58,8 @@ class Workers:
         with ONE_TEAM if n > 1 else contextlib.nullcontext():
             futures: list[Future[Result]] = [self._pool.submit(explore, w) for w in range(n)]
             try:
+                wait(futures, timeout=HEAD_START_SECONDS)
+                meanwhile()
                 while wait(futures, timeout=POLL_SECONDS).not_done:
                     progress(coordinator.n_scans_done)
                 progress(coordinator.n_scans_done)
