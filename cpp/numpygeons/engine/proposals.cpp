@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "numpygeons/base/vectorised.hpp"
+#include "numpygeons/math/component_blocks.hpp"
 #include "numpygeons/math/log_sum.hpp"
 #include "numpygeons/math/portable_log.hpp"
 #include "numpygeons/random/streams.hpp"
@@ -16,7 +16,7 @@ namespace numpygeons {
 
 namespace {
 
-constexpr std::size_t block = 8;  // components side by side in a vectorised loop
+constexpr std::size_t block = component_block;
 constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
 void require_size(const char* name, std::size_t got, std::size_t wanted) {
@@ -42,27 +42,6 @@ std::vector<double> packed_inverse(const double* lower, std::size_t d) {
   return inverse;
 }
 
-/// Squared distances of x from the means of a block of components, in units of their factors.
-NUMPYGEONS_VECTORISED void block_squares(const double* x, const double* means,
-                                         const double* whiteners, std::size_t d, double* gaps,
-                                         double* squares) {
-  for (std::size_t j = 0; j < d; ++j)
-    for (std::size_t k = 0; k < block; ++k) gaps[j * block + k] = x[j] - means[j * block + k];
-  for (std::size_t k = 0; k < block; ++k) squares[k] = 0;
-  for (std::size_t i = 0; i < d; ++i) {
-    double white[block] = {};
-    for (std::size_t j = 0; j <= i; ++j, whiteners += block)
-      for (std::size_t k = 0; k < block; ++k) white[k] += whiteners[k] * gaps[j * block + k];
-    for (std::size_t k = 0; k < block; ++k) squares[k] += white[k] * white[k];
-  }
-}
-
-/// exp(part - highest) of blocks of components.
-NUMPYGEONS_VECTORISED void exponentials(const double* parts, double highest, std::size_t n_blocks,
-                                        double* out) {
-  for (std::size_t k = 0; k < n_blocks * block; ++k) out[k] = exp_nonpositive(parts[k] - highest);
-}
-
 /// Index at which the running sum of weights passes a share of their total.
 std::size_t inverted(std::span<const double> cumulative, double uniform) {
   const double mark = uniform * cumulative.back();  // below the last: uniform < 1
@@ -78,7 +57,7 @@ Proposals::Proposals(const ProposalTable& table)
       n_components_(table.n_components),
       dimension_(table.dimension),
       n_most_(table.n_most),
-      n_blocks_((table.n_components + block - 1) / block),
+      n_blocks_(n_component_blocks(table.n_components)),
       counts_(table.counts.begin(), table.counts.end()),
       means_(table.means.begin(), table.means.end()),
       factors_(table.factors.begin(), table.factors.end()) {
@@ -138,7 +117,7 @@ double Proposals::log_parts(std::size_t chain, const double* x, Scratch& scratch
   }
   double highest = parts[0];
   for (std::size_t k = 1; k < n_components_; ++k) highest = std::max(highest, parts[k]);
-  exponentials(parts, highest, n_blocks_, scratch.cumulative.data());
+  block_exponentials(parts, highest, n_blocks_, scratch.cumulative.data());
   for (std::size_t k = 1; k < n_components_; ++k)
     scratch.cumulative[k] += scratch.cumulative[k - 1];
   return highest + portable_log(scratch.cumulative[n_components_ - 1]);

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "numpygeons/math/log_sum.hpp"
+#include "numpygeons/math/component_blocks.hpp"
 
 namespace numpygeons {
 
@@ -15,7 +15,7 @@ namespace {
 
 constexpr double golden_ratio = 0.6180339887498949;  // the part after the point
 constexpr double least_variance = 1e-10;             // in units of the variance of all points
-constexpr double least_responsibility = 1e-6;        // smaller shares of a point are left out
+constexpr double least_share = 1e-6;                 // smaller shares of a point are left out
 
 /// Points in units of their mean and deviation per coordinate.
 struct Standardized {
@@ -99,76 +99,110 @@ void invert(const double* lower, double* inverse, std::size_t d) {
   }
 }
 
-/// Weights, means and covariances from the responsibilities, (n, n_components).
-void maximize(const Standardized& s, std::span<const double> shares, NormalMixture& mixture) {
+/// Shares of components in points, (n, blocks of components): those too small to count are 0.
+struct Shares {
+  std::size_t n_blocks{}, width{};
+  std::vector<double> rows;
+
+  Shares(std::size_t n, std::size_t n_components)
+      : n_blocks(n_component_blocks(n_components)),
+        width(n_blocks * component_block),
+        rows(n * width, 0.0) {}
+};
+
+/// What vectorised loops read of a mixture, in blocks of components.
+struct Blocks {
+  std::vector<double> means, whiteners, heights;
+};
+
+/// Weights, means and covariances from the shares.
+void maximize(const Standardized& s, const Shares& shares, NormalMixture& mixture) {
   const std::size_t d = s.dimension, n_components = mixture.n_components;
-  std::vector<double> counts(n_components, 0.0), within(d * d, 0.0), gap(d);
-  std::fill(mixture.means.begin(), mixture.means.end(), 0.0);
-  std::fill(mixture.factors.begin(), mixture.factors.end(), 0.0);
-  for (std::size_t i = 0; i < s.n; ++i)
-    for (std::size_t k = 0; k < n_components; ++k) {
-      const double share = shares[i * n_components + k];
-      if (share < least_responsibility) continue;
-      counts[k] += share;
-      for (std::size_t j = 0; j < d; ++j) mixture.means[k * d + j] += share * s.row(i)[j];
-    }
-  for (std::size_t k = 0; k < n_components; ++k)
+  const std::size_t triangle = d * (d + 1) / 2;
+  std::vector<double> counts(shares.width, 0.0), means(shares.width * d, 0.0);
+  std::vector<double> products(shares.width * triangle);
+  for (std::size_t b = 0; b < shares.n_blocks; ++b) {
+    const double* const rows = shares.rows.data() + b * component_block;
+    double* const block_counts = counts.data() + b * component_block;
+    double* const block_means = means.data() + b * component_block * d;
+    block_sums(s.z.data(), rows, s.n, shares.width, d, block_counts, block_means);
     for (std::size_t j = 0; j < d; ++j)
-      mixture.means[k * d + j] /= std::max(counts[k], least_responsibility);
-  for (std::size_t i = 0; i < s.n; ++i)
-    for (std::size_t k = 0; k < n_components; ++k) {
-      const double share = shares[i * n_components + k];
-      if (share < least_responsibility) continue;
-      double* const sum = mixture.factors.data() + k * d * d;
-      for (std::size_t j = 0; j < d; ++j) gap[j] = s.row(i)[j] - mixture.means[k * d + j];
-      for (std::size_t j = 0; j < d; ++j)
-        for (std::size_t l = 0; l <= j; ++l) sum[j * d + l] += share * gap[j] * gap[l];
-    }
+      for (std::size_t k = 0; k < component_block; ++k)
+        block_means[j * component_block + k] /= std::max(block_counts[k], least_share);
+    block_products(s.z.data(), rows, s.n, shares.width, d, block_means,
+                   products.data() + b * component_block * triangle);
+  }
   const double n = static_cast<double>(s.n);
+  std::vector<double> within(triangle, 0.0);
+  const auto product = [&](std::size_t k, std::size_t place) {
+    const std::size_t b = k / component_block;
+    return products[(b * triangle + place) * component_block + k % component_block];
+  };
   for (std::size_t k = 0; k < n_components; ++k)
-    for (std::size_t j = 0; j < d * d; ++j) within[j] += mixture.factors[k * d * d + j] / n;
+    for (std::size_t place = 0; place < triangle; ++place) within[place] += product(k, place) / n;
   for (std::size_t k = 0; k < n_components; ++k) {
+    const std::size_t b = k / component_block, lane = k % component_block;
     double* const covariance = mixture.factors.data() + k * d * d;
-    if (counts[k] < 2 * static_cast<double>(d)) {
-      std::copy(within.begin(), within.end(), covariance);
-    } else {
-      for (std::size_t j = 0; j < d * d; ++j) covariance[j] /= counts[k];
-      for (std::size_t j = 0; j < d; ++j) covariance[j * d + j] *= 1 + 1 / counts[k];
+    const bool has_few = counts[k] < 2 * static_cast<double>(d);
+    for (std::size_t j = 0, place = 0; j < d; ++j) {
+      mixture.means[k * d + j] = means[(b * d + j) * component_block + lane];
+      for (std::size_t l = 0; l <= j; ++l, ++place)
+        covariance[j * d + l] = has_few ? within[place] : product(k, place) / counts[k];
+      if (!has_few) covariance[j * d + j] *= 1 + 1 / counts[k];
+      covariance[j * d + j] += least_variance;
     }
-    for (std::size_t j = 0; j < d; ++j) covariance[j * d + j] += least_variance;
     factorize(covariance, d);
     invert(covariance, mixture.whiteners.data() + k * d * d, d);
-    mixture.log_weights[k] = std::log(std::max(counts[k], least_responsibility) / n);
+    mixture.log_weights[k] = std::log(std::max(counts[k], least_share) / n);
   }
 }
 
-/// Share of each component in each point, (n, n_components).
-void expect(const Standardized& s, const NormalMixture& mixture, std::vector<double>& shares) {
-  const std::size_t d = s.dimension, n_components = mixture.n_components;
-  std::vector<double> height(n_components), gap(d);
-  for (std::size_t k = 0; k < n_components; ++k) {
-    height[k] = mixture.log_weights[k];
-    for (std::size_t j = 0; j < d; ++j)
-      height[k] += std::log(mixture.whiteners[(k * d + j) * d + j]);
-  }
-  for (std::size_t i = 0; i < s.n; ++i) {
-    double* const row = shares.data() + i * n_components;
-    for (std::size_t k = 0; k < n_components; ++k) {
-      const double* const whitener = mixture.whiteners.data() + k * d * d;
-      for (std::size_t j = 0; j < d; ++j) gap[j] = s.row(i)[j] - mixture.means[k * d + j];
-      double square = 0;
-      for (std::size_t j = 0; j < d; ++j) {
-        double y = 0;
-        for (std::size_t l = 0; l <= j; ++l) y += whitener[j * d + l] * gap[l];
-        square += y * y;
-      }
-      row[k] = height[k] - 0.5 * square;
+Blocks in_blocks(const NormalMixture& mixture) {
+  const std::size_t d = mixture.dimension, triangle = d * (d + 1) / 2;
+  const std::size_t width = n_component_blocks(mixture.n_components) * component_block;
+  Blocks blocks;
+  blocks.means.assign(width * d, 0.0);
+  blocks.whiteners.assign(width * triangle, 0.0);
+  blocks.heights.assign(width, -std::numeric_limits<double>::infinity());
+  for (std::size_t k = 0; k < mixture.n_components; ++k) {
+    const std::size_t b = k / component_block, lane = k % component_block;
+    const double* const whitener = mixture.whiteners.data() + k * d * d;
+    double height = mixture.log_weights[k];
+    for (std::size_t i = 0, place = b * triangle; i < d; ++i) {
+      blocks.means[(b * d + i) * component_block + lane] = mixture.means[k * d + i];
+      for (std::size_t j = 0; j <= i; ++j, ++place)
+        blocks.whiteners[place * component_block + lane] = whitener[i * d + j];
+      height += std::log(whitener[i * d + i]);
     }
-    const double highest = *std::max_element(row, row + n_components);
+    blocks.heights[k] = height;
+  }
+  return blocks;
+}
+
+/// Share of each component in each point.
+void expect(const Standardized& s, const NormalMixture& mixture, Shares& shares) {
+  const std::size_t d = s.dimension, n_components = mixture.n_components;
+  const std::size_t triangle = d * (d + 1) / 2;
+  const Blocks blocks = in_blocks(mixture);
+  std::vector<double> gaps(component_block * d), parts(shares.width);
+  for (std::size_t i = 0; i < s.n; ++i) {
+    for (std::size_t b = 0; b < shares.n_blocks; ++b) {
+      const std::size_t first = b * component_block;
+      double squares[component_block];
+      block_squares(s.row(i), blocks.means.data() + first * d,
+                    blocks.whiteners.data() + first * triangle, d, gaps.data(), squares);
+      for (std::size_t k = 0; k < component_block; ++k)
+        parts[first + k] = blocks.heights[first + k] - 0.5 * squares[k];
+    }
+    const double highest = *std::max_element(parts.begin(), parts.end());
+    double* const row = shares.rows.data() + i * shares.width;
+    block_exponentials(parts.data(), highest, shares.n_blocks, row);
     double sum = 0;
-    for (std::size_t k = 0; k < n_components; ++k)
-      sum += row[k] = exp_nonpositive(row[k] - highest);
-    for (std::size_t k = 0; k < n_components; ++k) row[k] /= sum;
+    for (std::size_t k = 0; k < n_components; ++k) sum += row[k];
+    for (std::size_t k = 0; k < shares.width; ++k) {
+      const double share = row[k] / sum;
+      row[k] = share < least_share ? 0 : share;
+    }
   }
 }
 
@@ -187,9 +221,9 @@ NormalMixture fit_normal_mixture(std::span<const double> points, std::size_t dim
   mixture.means.resize(n_components * dimension);
   mixture.factors.resize(n_components * dimension * dimension);
   mixture.whiteners.resize(n_components * dimension * dimension);
-  std::vector<double> shares(s.n * n_components, 0.0);
+  Shares shares(s.n, n_components);
   const std::vector<std::size_t> labels = first_labels(s, n_components);
-  for (std::size_t i = 0; i < s.n; ++i) shares[i * n_components + labels[i]] = 1;
+  for (std::size_t i = 0; i < s.n; ++i) shares.rows[i * shares.width + labels[i]] = 1;
   maximize(s, shares, mixture);
   for (std::size_t step = 1; step < n_steps; ++step) {
     expect(s, mixture, shares);
