@@ -83,7 +83,11 @@ class Programs:
     def prepare(self, own: Any) -> None:
         """Compiles, side by side, the reference's draws and the rounds whose explorer gets `own`,
         by chain, so that nothing is left to do when they are asked for."""
-        self._compile({**self._lower_reference(), self._key(own): partial(self._lower, own)})
+        reference, rounds = self._lower_reference(), {self._key(own): partial(self._lower, own)}
+        if is_trusted(self._explorer):
+            self._compile({**reference, **rounds})
+        else:  # which may be refused as it is traced, before anything is compiled
+            self._compile({**rounds, **reference})
 
     def driver(self, own: Any) -> Driver:
         """Who does the rounds whose explorer gets `own`, by chain."""
