@@ -26,6 +26,7 @@ from small_models import coin, eight_schools, normal
 
 RECORD = ["traces", "index_process"]
 SETTINGS = {"n_chains": 4, "n_rounds": 9, "show_report": False}
+TEN_CHAINS = {**SETTINGS, "n_chains": 10}  # enough states to trust the fits of rounds 6 and 7
 
 
 def two_modes():
@@ -106,10 +107,12 @@ def test_combinations_read_what_their_parts_do():
 # --------------------------------------------------------------------------- what is compiled
 
 
+@pytest.mark.parametrize("n_chains", [3, 10])
 @pytest.mark.parametrize("model", [normal, eight_schools], ids=lambda model: model.__name__)
-def test_most_models_have_one_program(model):
+def test_most_models_have_one_program(model, n_chains):
     """In few dimensions that of mixtures, in more that of none."""
-    pt = pigeons(numpygeons.NumPyroPath(model), **{**SETTINGS, "n_chains": 10})
+    settings = {**SETTINGS, "n_chains": n_chains, "n_rounds": 11}
+    pt = pigeons(numpygeons.NumPyroPath(model), **settings)
     assert (n_round_programs(pt), rounds_that_compiled(pt)) == (1, [1])
     takes_mixed = pt.rounds[-1].chosen["independence steps"][1:] > 0
     assert np.all(takes_mixed == (model is normal))
@@ -119,27 +122,27 @@ def test_most_models_have_one_program(model):
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     path = numpygeons.NumPyroPath(two_modes)
-    return pigeons(path, **SETTINGS, checkpoint=folder)
+    return pigeons(path, **TEN_CHAINS, checkpoint=folder)
 
 
 def test_a_program_is_compiled_in_the_first_round_that_needs_it(whole):
     assert (n_round_programs(whole), rounds_that_compiled(whole)) == (2, [1, 8])
     assert np.all(whole.rounds[6].chosen["independence steps"][1:] == 0)
     assert np.any(whole.rounds[7].chosen["independence steps"][1:] > 0)
-    again = pigeons(whole._rounds.path, **SETTINGS)
+    again = pigeons(whole._rounds.path, **TEN_CHAINS)
     assert (rounds_that_compiled(again), digest(again)) == ([], digest(whole))
 
 
 @pytest.mark.parametrize("n_before", [6, 7, 8])
 def test_a_run_goes_on_with_the_program_that_was_due(whole, tmp_path, n_before):
-    pigeons(two_modes, **{**SETTINGS, "n_rounds": n_before}, checkpoint=tmp_path / "run")
-    went_on = pigeons(load(tmp_path / "run"), **SETTINGS)
+    pigeons(two_modes, **{**TEN_CHAINS, "n_rounds": n_before}, checkpoint=tmp_path / "run")
+    went_on = pigeons(load(tmp_path / "run"), **TEN_CHAINS)
     assert digest(went_on) == digest(whole)
 
 
 @pytest.mark.parametrize("settings", [{"n_threads": 2}, {"driver": "stepwise"}, {"lanes": 2}])
 def test_other_ways_to_work_change_programs_in_the_same_rounds(whole, settings):
-    other = pigeons(two_modes, **SETTINGS, **settings)
+    other = pigeons(two_modes, **TEN_CHAINS, **settings)
     assert rounds_that_compiled(other) == [1, 8]
     if "lanes" not in settings:
         assert digest(other) == digest(whole)

@@ -27,6 +27,7 @@ from numpygeons.explorers.effort import (
     clipped_autocorrelation,
 )
 from numpygeons.explorers.mixture import (
+    N_POINTS,
     Mixtures,
     fitted_mixtures,
     has_modes_apart,
@@ -49,8 +50,7 @@ FIRST_LONG_ROUND = 4  # rounds before it take a single leapfrog step
 ALWAYS_MIXED_DIMENSIONS = 8  # up to here proposals from a mixture always pay
 MOST_MIXED_DIMENSIONS = 32  # beyond, too few states are kept to fit one
 FIRST_FITTED_ROUND = 5  # 32 scans; the replicas have begun to spread
-FIRST_TRUSTED_ROUND = 6  # whose fit is asked for modes apart in many dimensions
-TRUSTED_FITS = 2  # in a row that have them: one, to so few states, often has where there are none
+TRUSTED_FITS = 2  # in a row that have modes apart: one often has where there are none
 MISSED = 0.4  # probability that no independence step of a scan is accepted, if there are enough
 UNKNOWN_RATE = 0.05  # acceptance of independence steps of a chain that has taken none
 HOPELESS = 0.01  # acceptance of independence steps below which one is enough, to see it rise
@@ -277,7 +277,7 @@ def _regions(
     n_apart = 0
     if dimension > ALWAYS_MIXED_DIMENSIONS:
         at_target = fitted_mixtures(outcome, scale, settings.n_components, target_alone=True)
-        if outcome.round >= FIRST_TRUSTED_ROUND and has_modes_apart(of_target(at_target))[0]:
+        if _has_enough_states(outcome) and has_modes_apart(of_target(at_target))[0]:
             n_apart = int(old.n_apart[-1]) + 1
         if n_apart < TRUSTED_FITS:
             # Chains hotter than a target of one mode have one too: fits are not free.
@@ -301,6 +301,15 @@ def _regions(
         n_apart=np.full(len(rate), n_apart, np.int32),
         mixture=mixture,
     )
+
+
+def _has_enough_states(outcome: RoundOutcome) -> bool:
+    """Whether points to fit to need not repeat, which would put them in modes of their own; or
+    there will never be more states than now."""
+    snapshots = outcome.snapshots
+    assert snapshots is not None
+    explored = snapshots.v[:, outcome.betas > 0]
+    return explored.size >= N_POINTS or len(explored) >= N_SNAPSHOTS
 
 
 def _lengths(
