@@ -5,24 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 import arviz
+import jax
 import numpy as np
 
 from numpygeons.constrained import map_draws
+from numpygeons.path import Path
+from numpygeons.precision import run_precision
 from numpygeons.result import PT
 
 ARVIZ_0 = int(arviz.__version__.split(".")[0]) < 1
 
 
-def to_arviz(pt: PT, *, log_likelihood: bool = False) -> Any:
-    """Posterior and sample_stats of a run, with the dims and coords of the model's plates.
+LARGEST_POINTWISE = 100_000_000  # bytes of pointwise log likelihoods that are added unasked
 
-    `sample_stats` holds `lp` (log gamma_0 + V, unconstrained space), `log_likelihood` (V) and
-    `beta` (1 at the target), each of shape (chain = 1, draw).
+
+def to_arviz(pt: PT, *, log_likelihood: bool | None = None) -> Any:
+    """Posterior, sample_stats and pointwise log_likelihood of a run, with the dims and coords of
+    the model's plates.
+
+    `sample_stats` holds `lp` (log gamma_0 + V, unconstrained space), `log_likelihood_total` (V)
+    and `beta` (1 at the target), each of shape (chain = 1, draw). The pointwise values are there
+    if `log_likelihood` says so, and by default where they take less than 100 MB.
     """
     path = pt._rounds.path
     density = pt.log_density
     v = density["log_likelihood"]
     sites = {"posterior": pt.samples}
+    if log_likelihood is None:
+        log_likelihood = 0 < _pointwise_bytes(path, len(v)) <= LARGEST_POINTWISE
     if log_likelihood:
         sites["log_likelihood"] = map_draws(path, pt._draws[0], to="log_likelihood")
     named = {name for variables in sites.values() for name in variables}
@@ -34,7 +44,7 @@ def to_arviz(pt: PT, *, log_likelihood: bool = False) -> Any:
         {
             "sample_stats": {
                 "lp": density["log_reference"] + v,
-                "log_likelihood": v,
+                "log_likelihood_total": v,
                 "beta": np.ones_like(v),
             }
         }
@@ -44,6 +54,13 @@ def to_arviz(pt: PT, *, log_likelihood: bool = False) -> Any:
     else:
         whole["sample_stats"] = stats["sample_stats"]
     return whole
+
+
+def _pointwise_bytes(path: Path, n_draws: int) -> int:
+    x = jax.ShapeDtypeStruct((path.dimension,), path.dtype)
+    with run_precision(path.dtype):
+        terms: list[Any] = jax.tree.leaves(jax.eval_shape(path.log_likelihood, x))
+    return n_draws * sum(int(term.size) * int(term.dtype.itemsize) for term in terms)
 
 
 def _from_dict(groups: dict[str, Any], **axes: Any) -> Any:

@@ -28,18 +28,29 @@ def test_sample_stats_hold_the_log_densities(pt):
     theta, errors = pt.samples["theta"].astype(float), np.array([15, 10, 16, 11, 9, 11, 10, 18.0])
     effects = np.array([28, 8, -3, 7, -1, 1, 18, 12.0])
     v = np.sum(-0.5 * ((effects - theta) / errors) ** 2 - np.log(errors * np.sqrt(2 * np.pi)), 1)
-    np.testing.assert_allclose(stats["log_likelihood"].values[0], v, rtol=1e-5)
-    assert np.all(stats["lp"].values < stats["log_likelihood"].values + 50)
+    np.testing.assert_allclose(stats["log_likelihood_total"].values[0], v, rtol=1e-5)
+    assert np.all(stats["lp"].values < stats["log_likelihood_total"].values + 50)
     assert np.all(stats["beta"].values == 1)
 
 
-def test_pointwise_log_likelihoods_are_added_on_request(pt):
-    data = pt.to_arviz(log_likelihood=True)
+def test_pointwise_log_likelihoods_are_there_unless_they_are_large(pt, monkeypatch):
+    data = pt.to_arviz()
     pointwise = data.log_likelihood["effect"]
     assert pointwise.shape == (1, 128, 8)
     np.testing.assert_allclose(
-        pointwise.sum("school").values, data.sample_stats["log_likelihood"].values, rtol=1e-5
+        pointwise.sum("school").values, data.sample_stats["log_likelihood_total"].values, rtol=1e-5
     )
+    assert "log_likelihood" not in pt.to_arviz(log_likelihood=False)
+    monkeypatch.setattr("numpygeons.to_arviz.LARGEST_POINTWISE", 128 * 8 * 4 - 1)
+    assert "log_likelihood" not in pt.to_arviz()
+    assert "log_likelihood" in pt.to_arviz(log_likelihood=True)
+
+
+def test_loo_sees_the_data_and_never_one_total(pt):
+    loo = arviz.loo(pt.to_arviz(), pointwise=True)
+    assert loo.n_data_points == 8
+    with pytest.raises(Exception, match=r"log.likelihood"):
+        arviz.loo(pt.to_arviz(log_likelihood=False))
 
 
 def test_sites_may_be_called_like_the_statistics():
