@@ -84,11 +84,20 @@ const char* method_name(EvidenceMethod method) {
   return method == EvidenceMethod::bennett ? "bennett" : "none";
 }
 
+const char* severity_name(const Flag& flag) {
+  if (flag.severity == Severity::note) return "note";
+  return flag.severity == Severity::warning ? "warning" : "wrong";
+}
+
 void bind_flags(py::module_& module) {
-  py::class_<Flag>(module, "Flag", "A reason not to trust an estimate.")
+  py::class_<Flag>(module, "Flag", "Something to know about an estimate.")
       .def_readonly("name", &Flag::name)
+      .def_property_readonly("severity", &severity_name)
       .def_readonly("reason", &Flag::reason)
-      .def("__repr__", [](const Flag& flag) { return flag.name + ": " + flag.reason; });
+      .def_readonly("advice", &Flag::advice)
+      .def("__repr__", [](const Flag& flag) {
+        return flag.name + " (" + severity_name(flag) + "): " + flag.reason + "; " + flag.advice;
+      });
 }
 
 void bind_round(py::module_& module) {

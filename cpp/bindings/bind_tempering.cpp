@@ -212,6 +212,10 @@ void bind_barrier(py::module_& tempering) {
       py::arg("betas"), py::arg("rejections"), py::arg("at"),
       "The derivative of the cumulative barrier.");
   tempering.def(
+      "extrapolated_barrier",
+      [](const Doubles& acceptances) { return extrapolated_barrier(span_of(acceptances)); },
+      py::arg("acceptances"), "The barrier of many chains, from the acceptances of a few.");
+  tempering.def(
       "ideal_restart_rate",
       [](const Doubles& rejections) { return ideal_restart_rate(span_of(rejections)); },
       py::arg("rejections"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import numpy as np
@@ -12,3 +12,13 @@ Array: TypeAlias = jax.Array
 Floats: TypeAlias = npt.NDArray[np.float64]
 Reals: TypeAlias = npt.NDArray[np.floating[Any]]  # in the model's precision
 Integers: TypeAlias = npt.NDArray[np.int64]
+
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def read_only(a: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """The same numbers, which cannot be written to through this array."""
+    view = a.view()
+    view.flags.writeable = False
+    return view

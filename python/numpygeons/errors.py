@@ -1,5 +1,8 @@
 """Name the errors and the warning that the package raises."""
 
+import sys
+import warnings
+
 __all__ = [
     "CheckpointError",
     "CommunicationError",
@@ -9,6 +12,7 @@ __all__ = [
     "NumpygeonsWarning",
     "ReproducibilityError",
     "RunError",
+    "warn_user",
 ]
 
 
@@ -60,3 +64,12 @@ class RunError(RuntimeError):
 
 class NumpygeonsWarning(UserWarning):
     """The run goes on, but something in the model or the result deserves a look."""
+
+
+def warn_user(message: str) -> None:
+    """Warn at the line outside of this package that led here."""
+    inside = (__name__.partition(".")[0], "contextlib")  # whose decorators are between our frames
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] in inside:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, NumpygeonsWarning, stacklevel=level)

@@ -6,7 +6,8 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.arrays import Floats
-from numpygeons.records import Flag, RoundRecord, ZeroLikelihood
+from numpygeons.evidence import as_flag
+from numpygeons.records import RoundRecord, ZeroLikelihood
 
 
 def ideal_restarts(swap_acceptance: Floats) -> float:
@@ -47,7 +48,7 @@ def measure(
         log_z=evidence.log_z,
         log_z_variance=evidence.variance,
         log_z_dof=evidence.dof,
-        flags=tuple(Flag(flag.name, flag.reason) for flag in evidence.flags),
+        flags=tuple(as_flag(flag) for flag in evidence.flags),
         energy_ac1=np.where(explored, energy_ac1, np.nan),
         explorer_acceptance=means.get("acceptance", np.full(len(betas), np.nan)),
         step_sizes=np.where(explored, step_sizes, np.nan),

@@ -6,8 +6,6 @@ must agree.
 """
 
 import inspect
-import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from numpygeons.errors import DiscreteLatentError, ModelError, NumpygeonsWarning
+from numpygeons.errors import DiscreteLatentError, ModelError
+from numpygeons.errors import warn_user as _warn
 from numpygeons.flat import FlatLayout, default_float
 from numpygeons.model import ModelRun, Sites
 from numpygeons.model_checks import check_no_nan, check_same_sites
@@ -246,15 +245,6 @@ def _trace_evaluation(run: ModelRun, layout: FlatLayout, sites: Sites) -> Traced
     traced = Traced(program, x, rewrite=rewritten)
     check_same_sites(sites.signature, seen[-1].signature)
     return traced
-
-
-def _warn(message: str) -> None:
-    """Warn at the line outside of this package that led here."""
-    package = __name__.partition(".")[0]
-    level, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith(package):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, NumpygeonsWarning, stacklevel=level)
 
 
 def _warn_about(sites: Sites) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, cast, overload
 
 from numpygeons.checked_round import as_checked_round, check_round
 from numpygeons.checkpoint.folder import DRAWS, Folder, check_argument, describe, keep
@@ -15,7 +14,7 @@ from numpygeons.checkpoint.loading import load_run
 from numpygeons.compilation_cache import kept_programs
 from numpygeons.distributed.result import Result
 from numpygeons.distributed.start import Place, check_place, start
-from numpygeons.errors import NumericalError, NumpygeonsWarning
+from numpygeons.errors import NumericalError, warn_user
 from numpygeons.explorers.base import Explorer
 from numpygeons.explorers.checks import check_members, check_sizes, is_trusted
 from numpygeons.explorers.hmc import HMC
@@ -26,6 +25,9 @@ from numpygeons.report import Reporter, header, verdict
 from numpygeons.result import PT
 from numpygeons.rounds import Rounds
 from numpygeons.settings import (
+    Default,
+    DefaultInteger,
+    DefaultName,
     Lanes,
     Settings,
     as_count,
@@ -37,6 +39,8 @@ from numpygeons.settings import (
 from numpygeons.team import Team
 
 Target = Callable[..., Any] | NumPyroPath | JaxTarget | PT
+N_CHAINS, SEED = DefaultInteger(10), DefaultInteger(1)
+DRIVER, LANES = DefaultName("fused"), cast(Literal["auto"], DefaultName("auto"))
 
 
 @overload
@@ -87,9 +91,9 @@ def pigeons(
     *,
     model_args: tuple[Any, ...] = (),
     model_kwargs: Mapping[str, Any] | None = None,
-    n_chains: int = 10,
+    n_chains: int = N_CHAINS,
     n_rounds: int = 10,
-    seed: int = 1,
+    seed: int = SEED,
     explorer: Explorer | None = None,
     record: Iterable[Any] | None = None,
     n_threads: int = 1,
@@ -97,8 +101,8 @@ def pigeons(
     checked_round: int | None = None,
     on: Place | None = None,
     show_report: bool = True,
-    driver: str = "fused",
-    lanes: Lanes = "auto",
+    driver: str = DRIVER,
+    lanes: Lanes = LANES,
 ) -> PT | Result:
     """Runs non-reversible parallel tempering from the reference (the prior) to the target.
 
@@ -184,14 +188,19 @@ def pigeons(
         n_rounds=as_integer("n_rounds", n_rounds),
         seed=as_integer("seed", seed),
         record=as_recorders(record),
-        driver=driver,
+        driver=str(driver),
         lanes=as_lanes(lanes),
     )
     n_processes = team.ranks.size if on is None else on.n_processes
     check_workers(driver, n_processes, team.n_threads)
     with team.one_voice():
         if isinstance(target, PT):
-            _refuse_changes(target, settings, explorer)
+            given = {"model_args": model_args, "model_kwargs": model_kwargs}
+            given = {name: value for name, value in given.items() if value}
+            asked = {"n_chains": n_chains, "seed": seed, "driver": driver, "lanes": lanes}
+            fixed = {name for name, value in asked.items() if not isinstance(value, Default)}
+            fixed |= set() if record is None else {"record"}
+            _refuse_changes(target, settings, fixed, given, explorer)
             total = max(settings.n_rounds, target._rounds.settings.n_rounds)
             checked = as_checked_round(checked_round, len(target.rounds), total)
             if on is not None:
@@ -240,13 +249,15 @@ def _started(
             "the recorder 'disk' writes to the folder of checkpoint=: got checkpoint=False; ask "
             "for checkpoint=True or name a folder"
         )
+    if show_report and team.ranks.rank == 0:
+        print("compiling ...", flush=True)
     try:
         rounds = Rounds(path, explorer, settings, target, team)
     except Exception:
         if folder is not None and team.ranks.rank == 0:
             folder.discard()
         raise
-    return PT(rounds, lambda run, total: _continue(run, total, show_report), folder)
+    return PT(rounds, partial(_continue, show_report=show_report), folder)
 
 
 def _folder_of(pt: PT, checkpoint: Any) -> Path:
@@ -277,19 +288,28 @@ def load(path_or_result: Any) -> PT:
         round alone is damaged, a warning says so and the round before it is taken.
     """
     loaded = load_run(path_or_result)
-    pt = PT(
-        loaded.rounds, lambda run, total: _continue(run, total, True), loaded.folder, loaded.run
-    )
+    pt = PT(loaded.rounds, partial(_continue, show_report=True), loaded.folder, loaded.run)
     pt.interrupted = len(pt.rounds) < loaded.rounds.settings.n_rounds
     return pt
 
 
-def _refuse_changes(pt: PT, settings: Settings, explorer: Explorer | None) -> None:
-    """A run that goes on keeps its settings: anything but the defaults must agree with them."""
-    old, default = pt._rounds.settings, Settings()
-    for name in ("n_chains", "seed", "record", "driver", "lanes"):
-        got, had = getattr(settings, name), getattr(old, name)
-        if got not in (getattr(default, name), had):
+def _refuse_changes(
+    pt: PT,
+    settings: Settings,
+    fixed: set[str],
+    arguments: Mapping[str, Any],
+    explorer: Explorer | None,
+) -> None:
+    """A run that goes on keeps its target and its settings: what was given, `arguments` of a model
+    and those of `settings` whose names are in `fixed`, is not ignored, but must agree."""
+    for name, value in arguments.items():
+        raise ValueError(
+            f"{name} cannot be given when a run goes on, which has its model and its data: got "
+            f"{value!r}; for other data start a new run, pigeons(model, {name}=...)"
+        )
+    for name in sorted(fixed):
+        got, had = getattr(settings, name), getattr(pt._rounds.settings, name)
+        if got != had:
             raise ValueError(f"{name} cannot change when a run goes on: got {got!r}, had {had!r}")
     if explorer is not None and explorer != pt._rounds.explorer:
         raise ValueError(
@@ -329,7 +349,7 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
             reporter.say(f"compiled in {seconds:.1f} s")
         if folder is not None:
             reporter.say(f"checkpoints in {folder.path}")
-        reporter.say(header())
+        reporter.say(header(reporter.width))
         try:
             while rounds.state.round < total:
                 watch = None if folder is None else folder.watch(rounds.state.round + 1)
@@ -358,9 +378,11 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
                 team.on_first_rank(lambda: folder.write(rounds.state))
         reporter.say(verdict(pt))
     if pt.interrupted:
-        warnings.warn(
+        warn_user(
             f"interrupted in round {rounds.state.round + 1} of {total}: the result holds the "
-            f"{rounds.state.round} finished rounds; pigeons(pt, n_rounds={total}) goes on",
-            NumpygeonsWarning,
-            stacklevel=3,
+            f"{rounds.state.round} finished rounds; pigeons(pt, n_rounds={total}) goes on"
         )
+    if not show_report and team.ranks.rank == 0:
+        for flag in pt.flags:
+            if flag.severity == "wrong":
+                warn_user(str(flag))

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from numpygeons.arrays import Floats
+from numpygeons import _core
+from numpygeons.arrays import Floats, read_only
+
+Severity = Literal["note", "warning", "wrong"]
 
 
 class Flag(NamedTuple):
-    """A named warning about the evidence, and its reason in words."""
+    """Something to know about a result: the report prints it after "flag:"."""
 
     name: str
-    reason: str
+    severity: Severity  # worth knowing | may be worse than its error says | wrong by more than that
+    reason: str  # with the numbers behind it
+    advice: str  # what to do next
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.severity}): {self.reason}; {self.advice}"
 
 
 class ZeroLikelihood(NamedTuple):
@@ -55,6 +63,21 @@ class RoundRecord:
     n_redrawn: int = 0  # draws from the reference without a finite density, made again
     explorer: dict[str, Floats] = field(default_factory=dict)  # its means, by chain
     chosen: dict[str, Floats] = field(default_factory=dict)  # what it chose by itself, by chain
+
+    def __post_init__(self) -> None:
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, part.name, read_only(value))
+            elif isinstance(value, dict):
+                object.__setattr__(self, part.name, {k: read_only(v) for k, v in value.items()})
+
+    @property
+    def extrapolated_barrier(self) -> float:
+        """The barrier in the limit of many chains, from the acceptances of these: unlike
+        `global_barrier` it does not end at n_chains - 1. 2 * extrapolated_barrier + 1 chains are a
+        good number."""
+        return _core.tempering.extrapolated_barrier(self.swap_acceptance)
 
     @property
     def log_z_error(self) -> float:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
 from numpygeons.arrays import Floats
-from numpygeons.records import Flag, RoundRecord
+from numpygeons.records import RoundRecord
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -19,17 +20,16 @@ if TYPE_CHECKING:
 
 COLUMNS: tuple[tuple[str, int], ...] = (
     ("round", 5),
-    ("scans", 8),
+    ("scans", 7),
     ("restarts", 8),
-    ("Λ", 7),
-    ("time(s)", 8),
-    ("log Z ± error", 20),
-    ("min α", 6),
+    ("Λ", 6),
+    ("time(s)", 7),
+    ("log Z ± error", 18),
+    ("min α", 5),
     ("mean α", 6),
     ("max|ρ|", 6),
     ("mean|ρ|", 7),
 )
-LOW_ACCEPTANCE = 0.1  # below, a pair of chains hardly talks
 
 
 def _reduced(function: Callable[[Floats], float], values: Floats) -> str:
@@ -47,80 +47,38 @@ def evidence_text(log_z: float, error: float) -> str:
     return f"{log_z:.{digits}f} ± {error:.{digits}f}"
 
 
-def header() -> str:
-    """The first line of the table."""
-    return "  ".join(name.rjust(width) for name, width in COLUMNS)
+def header(width: int | None = None) -> str:
+    """The first line of the table; of its columns those that fit into `width` characters."""
+    return _line([name for name, _ in COLUMNS], width)
 
 
-def row(record: RoundRecord) -> str:
-    """One line of the table."""
+def row(record: RoundRecord, width: int | None = None) -> str:
+    """One line of the table. Λ is the barrier of many chains; log Z stands where it has an
+    error."""
+    has_error = np.isfinite(record.log_z_error)
     cells = (
         str(record.round),
         str(record.n_scans),
         str(record.n_restarts),
-        f"{record.global_barrier:.3f}",
+        f"{record.extrapolated_barrier:.3f}",
         f"{record.seconds:.3f}",
-        evidence_text(record.log_z, record.log_z_error),
+        evidence_text(record.log_z, record.log_z_error) if has_error else "",
         _reduced(np.min, record.swap_acceptance),
         _reduced(np.mean, record.swap_acceptance),
         _reduced(np.max, record.energy_ac1),
         _reduced(np.mean, record.energy_ac1),
     )
-    return "  ".join(cell.rjust(width) for cell, (_, width) in zip(cells, COLUMNS, strict=True))
+    return _line(cells, width)
 
 
-def remarks(pt: PT) -> tuple[Flag, ...]:
-    """What to think of the run besides its evidence: too few chains, no restarts, lost mass."""
-    last = pt.rounds[-1]
-    n = len(last.schedule)
-    found: list[Flag] = []
-    if n > 1 and last.n_restarts == 0:
-        found.append(
-            Flag(
-                "no restarts",
-                "no replica travelled from the reference to the target in the last round: the "
-                "draws may miss modes; ask for more rounds, or more chains",
-            )
-        )
-    if n > 1 and float(np.min(last.swap_acceptance)) < LOW_ACCEPTANCE:
-        found.append(
-            Flag(
-                "few chains",
-                f"Λ = {last.global_barrier:.2f} with {n} chains leaves a pair with acceptance "
-                f"{float(np.min(last.swap_acceptance)):.3f}; about "
-                f"{int(np.ceil(2 * last.global_barrier)) + 1} chains are a good number",
-            )
-        )
-    if last.n_zero_likelihood:
-        first = last.first_zero_likelihood
-        where = (
-            ""
-            if first is None
-            else (
-                f"; the first at replica {first.replica}, chain {first.chain}, "
-                f"beta {first.beta:g}, scan {first.scan}"
-            )
-        )
-        found.append(
-            Flag(
-                "zero likelihood",
-                f"{last.n_zero_likelihood} of {last.n_scans} draws from the reference had "
-                f"likelihood zero (V = -inf or not a number) and count as that{where}",
-            )
-        )
-    if last.n_redrawn:
-        share = last.n_redrawn / (last.n_redrawn + last.n_scans)
-        found.append(
-            Flag(
-                "redrawn",
-                f"{last.n_redrawn} of {last.n_redrawn + last.n_scans} draws from the reference had "
-                "no finite density in this precision (a number that underflows or overflows) and "
-                "were made again: log Z is relative to the reference without them, and where they "
-                f"have no likelihood it is too high by {-np.log1p(-share):.2g}; double precision, "
-                "or a less extreme prior, has fewer",
-            )
-        )
-    return tuple(found)
+def _line(cells: Sequence[str], width: int | None) -> str:
+    line, end = "", 0
+    for cell, (_, least) in zip(cells, COLUMNS, strict=True):
+        end += least + (1 if line else 0)
+        if width is not None and end > width:
+            break
+        line += cell.rjust(end - len(line))  # a long cell takes from what is free beside it
+    return line
 
 
 def verdict(pt: PT) -> str:
@@ -138,7 +96,7 @@ def verdict(pt: PT) -> str:
         )
         lines.append(f"log Z = {evidence_text(pt.log_z, pt.log_z_error)}{span}")
     lines += effort(pt.rounds[-1])
-    lines += [f"flag: {name}: {reason}" for name, reason in (*pt.flags, *remarks(pt))]
+    lines += [f"flag: {flag}" for flag in pt.flags]
     return "\n".join(lines)
 
 
@@ -173,6 +131,8 @@ class Reporter:
         self._done_before = 0
         self._progress: Progress | None = None
         self._task: TaskID | None = None
+        # What a terminal cannot show in a line it would break, and the table with it.
+        self.width = shutil.get_terminal_size().columns if self._stream.isatty() else None
 
     def __enter__(self) -> Reporter:
         if self._show and self._stream.isatty():
@@ -221,4 +181,4 @@ class Reporter:
     def finished(self, record: RoundRecord) -> None:
         """Prints the row of a finished round."""
         self._done_before += record.n_scans
-        self.say(row(record))
+        self.say(row(record, self.width))

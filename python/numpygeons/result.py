@@ -12,16 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from numpygeons import _core
-from numpygeons.arrays import Floats, Reals
+from numpygeons.arrays import Floats, Reals, read_only
 from numpygeons.between import Between
 from numpygeons.constrained import map_draws
+from numpygeons.evidence import pooled_evidence, student_interval
+from numpygeons.flags import flags_of, is_sound
 from numpygeons.records import Flag, RoundRecord
 from numpygeons.rounds import Rounds
+from numpygeons.settings import as_count
 
 if TYPE_CHECKING:
     from numpygeons.checkpoint.folder import Folder, Run
-
-POOLED_ROUNDS = 3
 
 
 class PT:
@@ -103,20 +104,22 @@ class PT:
 
     @cached_property
     def _samples(self) -> dict[str, npt.NDArray[Any]]:
-        return map_draws(self._rounds.path, self._draws[0])
+        sites = map_draws(self._rounds.path, self._draws[0])
+        return {name: read_only(values) for name, values in sites.items()}
 
     @cached_property
     def _draws(self) -> tuple[Reals, Floats]:
         """Unconstrained states and log gamma_0."""
         traces = self._state.traces
         assert traces is not None
-        return traces.draws()
+        x, log_reference = traces.draws()
+        return read_only(x), read_only(log_reference)
 
     @property
     def samples(self) -> dict[str, npt.NDArray[Any]]:
         """Latent and deterministic sites at the target, in constrained space and scan order;
-        each of shape (n_draws, *site_shape)."""
-        return self._samples
+        each of shape (n_draws, *site_shape), read-only."""
+        return dict(self._samples)
 
     @property
     def log_density(self) -> dict[str, Floats]:
@@ -124,7 +127,8 @@ class PT:
         `log_likelihood` (V) of each draw, shape (n_draws,) each, nats."""
         data = self._state.data
         assert data is not None
-        return {"log_reference": self._draws[1], "log_likelihood": np.array(data.v[:, -1])}
+        v = read_only(np.array(data.v[:, -1]))
+        return {"log_reference": self._draws[1], "log_likelihood": v}
 
     @property
     def index_process(self) -> npt.NDArray[np.uint32]:
@@ -135,7 +139,7 @@ class PT:
             )
         data = self._state.data
         assert data is not None
-        return np.array(data.replicas)
+        return read_only(np.array(data.replicas))
 
     def mean(self) -> dict[str, npt.NDArray[Any]]:
         """Mean of each site over the last round's draws; needs the recorder 'online'."""
@@ -158,12 +162,7 @@ class PT:
         if self._rounds.settings.n_chains == 1:
             return None
         self._last  # noqa: B018
-        return _core.evidence.pool(
-            [
-                (r.n_scans, r.log_z, r.log_z_variance, r.log_z_dof, bool(r.flags))
-                for r in self.rounds[: -POOLED_ROUNDS - 1 : -1]
-            ]
-        )
+        return pooled_evidence(self.rounds)
 
     @property
     def log_z(self) -> float | None:
@@ -189,14 +188,8 @@ class PT:
         ValueError
             When level is not in (0, 1).
         """
-        from scipy.special import stdtrit
-
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie in (0, 1): got {level}")
-        if self.log_z is None or self.log_z_error is None:
-            return None
-        half = float(stdtrit(self.log_z_dof, 0.5 + 0.5 * level)) * self.log_z_error
-        return self.log_z - half, self.log_z + half
+        evidence = self._evidence
+        return None if evidence is None else student_interval(evidence, level)
 
     def log_z_curve(self, betas: npt.ArrayLike | None = None) -> tuple[Floats, Floats, Floats]:
         """log Z(beta) of the last round, with pointwise standard errors.
@@ -234,11 +227,15 @@ class PT:
 
     @property
     def flags(self) -> tuple[Flag, ...]:
-        """Named warnings about the evidence, each with its reason; empty when there are none."""
-        if self._evidence is None:
-            return ()
-        pooled = (Flag(flag.name, flag.reason) for flag in self._evidence.flags)
-        return (*self._last.flags, *pooled)
+        """What stands against the result, the gravest first: exactly what the report prints after
+        "flag:". Each has `name`, `severity` ("note", "warning" or "wrong"), `reason` and `advice`;
+        empty when there are none."""
+        return flags_of(self.rounds)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing stands against the result: no flag, or notes alone."""
+        return is_sound(self.flags)
 
     # Barrier
 
@@ -275,13 +272,14 @@ class PT:
 
         return table(self)
 
-    def to_arviz(self, *, log_likelihood: bool = False) -> Any:
+    def to_arviz(self, *, log_likelihood: bool | None = None) -> Any:
         """The draws for ArviZ: `InferenceData`, or a `DataTree` from ArviZ 1.0 on.
 
         Parameters
         ----------
-        log_likelihood : bool
-            Add the pointwise log likelihood of each observed site, as `arviz.loo` wants it.
+        log_likelihood : bool, optional
+            Whether to add the pointwise log likelihood of each observed site, as `arviz.loo` wants
+            it. Default: where it takes less than 100 MB.
         """
         from numpygeons.to_arviz import to_arviz
 
@@ -289,8 +287,14 @@ class PT:
 
     def extend(self, n_rounds: int = 1) -> PT:
         """Runs `n_rounds` more rounds, and returns this run: the same bits as a run that asked
-        for all of them at once."""
-        self._continue_run(self, len(self.rounds) + n_rounds)
+        for all of them at once.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When `n_rounds` is not a whole number from 1 on.
+        """
+        self._continue_run(self, len(self.rounds) + as_count("n_rounds", n_rounds))
         return self
 
     def forget_samples(self) -> None:
@@ -322,6 +326,29 @@ class PT:
             return
         self._run = save(self._rounds, self._run, path)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled whole, draws and target, to be read and to go on in any process; a copy has no
+        folder, so that two runs do not write to one. Raises TypeError when the model or the
+        explorer cannot be pickled."""
+        from numpygeons.checkpoint.value import pack
+
+        made = self.__dict__.get("_samples")
+        return _unpacked, (
+            pack(self._rounds, self._run),
+            self._continue_run,
+            self.interrupted,
+            made,
+        )
+
+    def __copy__(self) -> PT:
+        """A run that goes on by itself; what is finished is shared, and cannot be changed."""
+        copied = PT(self._rounds.copied(), self._continue_run)
+        copied.interrupted = self.interrupted
+        return copied
+
+    def __deepcopy__(self, memo: Any) -> PT:
+        return self.__copy__()
+
     def _keep(self, checkpoint: Any) -> None:
         """Writes the run down as it is, and from now on after every round."""
         from numpygeons.checkpoint.folder import keep
@@ -329,6 +356,16 @@ class PT:
         if self._folder is None or checkpoint is not True:
             self._folder = keep(self._rounds, self._run, checkpoint)
             self._run = self._folder.run
+
+
+def _unpacked(packed: Any, continue_run: Any, interrupted: bool, samples: Any) -> PT:
+    from numpygeons.checkpoint.value import unpack
+
+    pt = PT(unpack(packed), continue_run)
+    pt.interrupted = interrupted
+    if samples is not None:
+        pt.__dict__["_samples"] = {name: read_only(values) for name, values in samples.items()}
+    return pt
 
 
 def get_sample(pt: PT) -> dict[str, npt.NDArray[Any]]:

@@ -105,6 +105,11 @@ class Rounds:
         self.team = Team()
         self.state = nowhere(settings.n_chains, path.dimension)
 
+    def copied(self) -> Rounds:
+        """The same run, to go on by itself: alone in its process, with the same path."""
+        state = self.state if self.is_started else None
+        return Rounds.loaded(self.path, self.explorer, self.settings, self.target, state)
+
     def work_with(self, team: Team) -> None:
         """Lets others do the work from now on; the results do not change."""
         if team != self.team:
@@ -222,6 +227,7 @@ class Rounds:
         record, betas, tuning, centres, scales = self.team.ranks.broadcast(
             (record, after.betas, after.tuning, after.centres, after.scales)
         )
+        record = replace(record)  # what arrived from another rank can be written to
         self.state = Between(
             replicas=replicas,
             chains=self._coordinator.chains,

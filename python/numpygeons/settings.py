@@ -20,6 +20,20 @@ RECORDERS = (
 DRIVERS = ("fused", "stepwise", "device")
 Lanes = int | Literal["auto"]
 MOST_ROUNDS = 30  # 2**30 scans
+
+
+class Default:
+    """Marks the value that an argument has unless it is given."""
+
+
+class DefaultInteger(int, Default):
+    """An integer that nobody gave."""
+
+
+class DefaultName(str, Default):
+    """A name that nobody gave."""
+
+
 MOST_CHAINS = 2**16
 
 

@@ -9,6 +9,7 @@ from scipy import integrate, special, stats
 from numpygeons._core.tempering import (
     cumulative_barrier,
     equally_spaced,
+    extrapolated_barrier,
     global_barrier,
     ideal_restart_rate,
     linear_swap_acceptance,
@@ -40,6 +41,27 @@ def test_the_barrier_of_the_normal_path_is_the_closed_form(n_chains, published):
     got = global_barrier(betas, rejections)
     assert got == pytest.approx(exact, rel=1e-9)
     assert got == pytest.approx(published, abs=5e-5)
+
+
+@pytest.mark.parametrize("n_chains", [2, 3, 10, 20])
+def test_few_chains_of_the_normal_path_know_the_barrier_of_many(n_chains):
+    rejections = [
+        normal_path_rejection(a, b) for a, b in itertools.pairwise(np.linspace(0, 1, n_chains))
+    ]
+    got = extrapolated_barrier(1 - np.array(rejections))
+    assert got == pytest.approx(6 / np.sqrt(np.pi), rel=1e-7)
+
+
+def test_the_extrapolated_barrier_has_no_ceiling_but_is_finite():
+    assert extrapolated_barrier([]) == 0
+    assert extrapolated_barrier([1.0]) == pytest.approx(0, abs=1e-15)
+    acceptances = np.geomspace(1e-290, 1, 200)
+    exact = 2 * special.erfcinv(acceptances) / np.sqrt(np.pi)
+    np.testing.assert_allclose([extrapolated_barrier([a]) for a in acceptances], exact, atol=1e-12)
+    assert 29 < extrapolated_barrier([0.0]) < 31
+    for bad in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match=r"acceptances must lie in \[0, 1\]"):
+            extrapolated_barrier([bad])
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,41 @@ def test_a_round_below_64_scans_is_short_and_nothing_else():
 def test_fewer_than_two_restarts_are_slow():
     v, _, betas = normal_round(512, 3, seed=3)
     replicas = np.tile(np.arange(3), (512, 1))
-    assert flags(v, replicas, betas)["slow"].startswith("0 restarts in 512 scans, 2 are needed")
+    assert flags(v, replicas, betas)["slow"].startswith("0 restarts in 512 scans; 2 are needed")
     replicas[100] = [1, 2, 0]
-    assert "1 restarts" in flags(v, replicas, betas)["slow"]
+    assert flags(v, replicas, betas)["slow"].startswith("1 restart in 512 scans")
     replicas[200] = [1, 2, 0]
     assert "slow" not in flags(v, replicas, betas)
+
+
+def test_many_chains_are_judged_by_trips_that_the_scans_allow():
+    # A trip along 60 chains takes 59 scans at best: in 64 scans two restarts are out of reach, and
+    # the chains are cut into four pieces, ceil(4 * 60 / 64).
+    v, _, betas = normal_round(64, 60, seed=8)
+    there_and_back = np.concatenate([np.arange(60), np.arange(59, -1, -1)])
+    place = np.array([[there_and_back[(2 * c + s) % 120] for c in range(60)] for s in range(64)])
+    assert "slow" not in flags(v, np.argsort(place, axis=1), betas)
+    standing = np.tile(np.arange(60), (64, 1))
+    assert flags(v, standing, betas)["slow"].startswith("0 trips up the slowest 1/4 of the chains")
+    place[:, :] = standing
+    place[:, :30] = np.argsort(travelling(64, 30), axis=1)  # lively below, standing above
+    assert "slow" in flags(v, np.argsort(place, axis=1), betas)
+
+
+def test_few_tours_are_judged_by_the_restarts_that_the_scans_allow():
+    n, n_chains, stay = 512, 6, 60
+    v, _, betas = normal_round(n, n_chains, seed=9)
+    replicas = travelling(n, n_chains)
+    replicas[:stay] = np.arange(n_chains)  # five long tours carry most of the error
+    v[:stay, 1:] += 8
+    assert evidence.round_evidence(v, replicas, betas).effective_tours < 5
+    assert "few tours" in flags(v, replicas, betas)
+    hardly = v + 12 * np.arange(n_chains)  # pairs that hardly swap allow two restarts
+    acceptance = evidence.swap_statistics(hardly, betas).acceptance
+    allowed = n / (2 + 2 * np.sum((1 - acceptance) / acceptance))
+    assert allowed < 2
+    assert 0.15 * allowed < evidence.round_evidence(hardly, replicas, betas).effective_tours < 5
+    assert "few tours" not in flags(hardly, replicas, betas)
 
 
 def test_a_series_with_few_degrees_of_freedom_is_slow():
@@ -85,7 +115,9 @@ def test_tours_that_disagree_with_scans_are_flagged_below_20_tours():
     assert f"{got.effective_tours:.4g} effective tours" in reason
 
 
-def test_flags_print_as_name_and_reason():
+def test_flags_print_name_severity_reason_and_advice():
     v, replicas, betas = normal_round(50, 3, seed=7)
     (flag,) = evidence.round_evidence(v, replicas, betas).flags
-    assert re.fullmatch(r"short: the round has 50 scans, .*", repr(flag))
+    assert re.fullmatch(r"short \(warning\): the last round has 50 scans; .*", repr(flag))
+    assert (flag.name, flag.severity) == ("short", "warning")
+    assert "at least 6 rounds" in flag.advice

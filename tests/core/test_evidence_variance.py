@@ -158,7 +158,7 @@ def test_a_short_or_flagged_last_round_stands_alone():
         got = evidence.pool([last, earlier])
         assert (got.log_z, got.dof, got.n_rounds_used) == (-3.0, last[3], 1)
         assert not got.rounds_disagree
-    assert evidence.pool([(127, *LAST[1:]), earlier]).n_rounds_used == 2
+    assert evidence.pool([(127, -3.0, 0.02, 20.0, False), earlier]).n_rounds_used == 2
 
 
 @pytest.mark.parametrize(("n_rounds", "limit"), [(2, 10.828), (3, 13.816)])
@@ -174,6 +174,30 @@ def test_rounds_that_disagree_leave_the_last_alone(n_rounds, limit):
         if disagree:
             assert got.log_z == last[1]
             assert f"limit {limit:.4g}" in got.flags[0].reason
+
+
+def test_a_round_that_had_not_settled_is_left_out():
+    # Variance per scan 2.56 in the last round; twice that is the limit.
+    for variance, n_used in [(0.0399, 2), (0.0401, 1)]:
+        got = evidence.pool([LAST, (128, -3.0, variance, 9.0, False)])
+        assert got.n_rounds_used == n_used
+        assert got.flags == ()
+
+
+def test_rounds_whose_errors_differ_are_flagged():
+    last = (512, -3.0, 0.01, 20.0, False)  # 5.12 per scan
+    for earlier, flagged in [
+        ((512, -3.0, 0.029, 9.0, False), False),
+        ((512, -3.0, 0.031, 9.0, False), True),
+        ((511, -3.0, 0.090, 9.0, False), False),  # too short to tell
+        ((512, -3.0, 0.0033, 9.0, False), True),  # the last round met what the other did not
+    ]:
+        got = evidence.pool([last, earlier])
+        assert [flag.name for flag in got.flags] == ["uneven rounds"] * flagged
+        assert not got.rounds_disagree
+        if flagged:
+            assert got.flags[0].severity == "warning"
+            assert "limit 3" in got.flags[0].reason
 
 
 def test_rounds_without_error_agree_up_to_rounding():

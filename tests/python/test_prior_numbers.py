@@ -45,7 +45,7 @@ def test_gamma_draws_that_underflow_are_made_again_and_counted(precision):
     n = last.n_redrawn + last.n_scans
     if precision == np.float32:
         assert stats.binomtest(last.n_redrawn, n, share).pvalue > P_MIN
-        assert f"flag: redrawn: {last.n_redrawn} of {n} draws" in pt.report()
+        assert f"flag: redrawn (warning): {last.n_redrawn} of {n} draws" in pt.report()
     else:
         assert share < 1e-3
         assert last.n_redrawn <= stats.binom.isf(P_MIN, n, share)

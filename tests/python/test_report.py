@@ -6,31 +6,34 @@ import numpy as np
 import pytest
 
 from numpygeons import pigeons
-from numpygeons.report import Reporter, evidence_text, header
-from small_models import coin, eight_schools, normal
+from numpygeons.report import COLUMNS, Reporter, evidence_text, header
+from small_models import eight_schools, normal
 
 
 def test_a_row_per_round_is_printed_as_it_finishes(capsys):
     pt = pigeons(eight_schools, n_chains=4, n_rounds=8)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("compiled in ")
-    assert lines[1] == header()
+    assert lines[0] == "compiling ..."
+    assert lines[1].startswith("compiled in ")
+    assert lines[2] == header()
     for name in ("scans", "restarts", "Λ", "time(s)", "log Z ± error", "min α", "mean α"):
-        assert name in lines[1]
+        assert name in lines[2]
     for name in ("max|ρ|", "mean|ρ|"):
-        assert name in lines[1]
-    rows = [line.split() for line in lines[2:10]]
+        assert name in lines[2]
+    rows = [line.split() for line in lines[3:11]]
     assert [int(row[1]) for row in rows] == [2, 4, 8, 16, 32, 64, 128, 256]
     last = pt.rounds[-1]
     assert int(rows[-1][2]) == last.n_restarts
-    assert float(rows[-1][3]) == pytest.approx(last.global_barrier, abs=6e-4)
+    assert float(rows[-1][3]) == pytest.approx(last.extrapolated_barrier, abs=6e-4)
+    assert "±" not in lines[7]  # 32 scans have no error to quote
+    assert "±" in lines[8]
     assert float(rows[-1][5]) == pytest.approx(last.log_z, abs=0.06)
     assert rows[-1][6] == "±"
     assert float(rows[-1][8]) == pytest.approx(last.swap_acceptance.min(), abs=6e-4)
     assert float(rows[-1][10]) == pytest.approx(np.nanmax(abs(last.energy_ac1)), abs=6e-4)
-    assert lines[10].startswith("log Z = ")
-    assert "95 % interval" in lines[10]
-    assert pt.report().splitlines() == lines[1:]
+    assert lines[11].startswith("log Z = ")
+    assert "95 % interval" in lines[11]
+    assert pt.report().splitlines() == lines[2:]
 
 
 def test_nothing_is_printed_when_not_asked(capsys):
@@ -60,10 +63,12 @@ def test_plain_streams_get_no_bar():
         assert reporter._progress is None
 
 
-def test_too_few_chains_and_no_restarts_are_said_in_words():
-    pt = pigeons(coin, model_args=(100_000, 50_000), n_chains=2, n_rounds=7, show_report=False)
-    assert "few chains" in pt.report()
-    assert "chains are a good number" in pt.report()
+def test_rows_lose_their_last_columns_where_the_terminal_is_narrow():
+    names = [name for name, _ in COLUMNS]
+    assert len(header()) == 84
+    for width, n_columns in [(84, 10), (83, 9), (80, 9), (40, 5)]:
+        assert len(header(width)) <= width
+        assert header(width).split("  ")[-1].strip().endswith(names[n_columns - 1])
 
 
 @pytest.mark.parametrize(

@@ -26,14 +26,15 @@ struct PooledEvidence {
   double dof{};
   std::size_t n_rounds_used{};
   bool rounds_disagree{};
-  /// Holds "rounds disagree" or nothing; the flags of the last round stay with that round.
+  /// Of "rounds disagree" and "uneven rounds"; the flags of the last round stay with that round.
   std::vector<Flag> flags{};
 };
 
 /// `rounds`: last first, at least one; only the first three are read. Weights are numbers of scans,
 /// never inverse variances, which go with the estimates. The last round stands alone if it is
 /// flagged, or if the rounds differ by more than the 0.999 point of chi squared allows. Earlier
-/// rounds count only with 128 scans or more and a finite estimate and variance.
+/// rounds count only with 128 scans or more, a finite estimate and variance, and at most twice the
+/// last round's variance per scan: above that they had not settled.
 /// Throws std::invalid_argument when empty. Welch 1947; Satterthwaite 1946.
 [[nodiscard]] PooledEvidence pool(std::span<const RoundSummary> rounds);
 

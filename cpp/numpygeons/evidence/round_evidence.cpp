@@ -10,6 +10,7 @@
 #include "numpygeons/evidence/influence_variance.hpp"
 #include "numpygeons/evidence/inputs.hpp"
 #include "numpygeons/evidence/mbar.hpp"
+#include "numpygeons/evidence/swap_statistics.hpp"
 #include "numpygeons/evidence/tours.hpp"
 
 namespace numpygeons {
@@ -89,11 +90,21 @@ void add(std::vector<Flag>& flags, std::optional<Flag> flag) {
   if (flag) flags.push_back(std::move(*flag));
 }
 
-void add_flags(RoundEvidence& result) {
+/// Syed et al. 2022, section 3: 1 / (2 + 2 sum r / (1 - r)) per scan.
+double ideal_restarts(const Round& round) {
+  double odds = 0.0;
+  for (const double a : swap_statistics(round.v, round.betas).acceptance) odds += (1.0 - a) / a;
+  return static_cast<double>(round.v.n_rows) / (2.0 + 2.0 * odds);
+}
+
+void add_flags(const Round& round, RoundEvidence& result) {
   add(result.flags, short_flag(result.n_scans));
   if (!result.flags.empty()) return;  // nothing else can be judged from so few scans
+  const std::size_t n_pieces = pieces_of_ladder(result.n_scans, result.n_chains);
   const RoundDiagnostics diagnostics{.n_scans = result.n_scans,
-                                     .n_restarts = result.n_restarts,
+                                     .n_traversals = count_traversals(round.replicas, n_pieces),
+                                     .n_pieces = n_pieces,
+                                     .ideal_restarts = ideal_restarts(round),
                                      .series_variance = result.series_variance,
                                      .series_dof = result.series_dof,
                                      .tour_variance = result.tour_variance,
@@ -139,7 +150,7 @@ RoundEvidence round_evidence(MatrixView<const double> v, MatrixView<const std::u
     if (is_too_much || !refine(round, reference_is_iid, result)) {
       take_error(result, error_of(round, bennett_influence(v, betas, pairs, 0, betas.size() - 1)));
     }
-    add_flags(result);
+    add_flags(round, result);
   }
   result.log_z = result.log_z_by_chain.back();
   result.pair_log_ratios = std::move(pairs.log_ratios);

@@ -29,4 +29,14 @@ struct TourVariance {
 /// 0 for one chain.
 [[nodiscard]] std::size_t count_restarts(MatrixView<const std::uint32_t> replicas);
 
+/// Pieces that chains are cut into to count trips: one where there are at least four scans per
+/// chain; else more, because a trip along all chains takes as many scans as there are chains.
+[[nodiscard]] std::size_t pieces_of_ladder(std::size_t n_scans, std::size_t n_chains) noexcept;
+
+/// Trips from the lowest to the highest chain of a piece, of the piece with the fewest, where the
+/// chains are cut into `n_pieces` pieces that share their ends; with one piece the restarts. 0 for
+/// one chain.
+[[nodiscard]] std::size_t count_traversals(MatrixView<const std::uint32_t> replicas,
+                                           std::size_t n_pieces);
+
 }  // namespace numpygeons

@@ -1,6 +1,8 @@
 /// Sums rejection rates to the barrier.
 #include "numpygeons/tempering/barrier.hpp"
 
+#include <cmath>
+#include <numbers>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -32,6 +34,23 @@ Barrier::Barrier(const Schedule& schedule, std::span<const double> rejections) {
 double Barrier::cumulative(double beta) const { return curve_ ? curve_->value(beta) : 0.0; }
 
 double Barrier::local(double beta) const { return curve_ ? curve_->derivative(beta) : 0.0; }
+
+double extrapolated_barrier(std::span<const double> acceptances) {
+  double sum = 0.0;
+  for (const double acceptance : acceptances) {
+    if (!(acceptance >= 0.0 && acceptance <= 1.0))
+      throw std::invalid_argument("acceptances must lie in [0, 1]: got " + to_text(acceptance));
+    // Bisection: erfc falls, and both ends have few digits to spare.
+    double low = 0.0;
+    double high = 26.2;  // erfc(26.2) is about 1e-300
+    for (int step = 0; step < 60; ++step) {
+      const double middle = 0.5 * (low + high);
+      (std::erfc(middle) > acceptance ? low : high) = middle;
+    }
+    sum += 0.5 * (low + high);
+  }
+  return sum * 2.0 * std::numbers::inv_sqrtpi;
+}
 
 double ideal_restart_rate(std::span<const double> rejections) {
   check_rejections(rejections, rejections.size() + 1);

@@ -34,6 +34,15 @@ class Barrier {
   std::optional<MonotoneCubic> curve_;  // none for one chain
 };
 
+/// The barrier that pairs with these mean acceptance probabilities span in the limit of many
+/// chains: the sum of (2 / sqrt(pi)) erfc^-1(acceptance). Unlike the sum of rejections it does not
+/// end at the number of pairs. Exact where V is normal with a variance that does not change from
+/// chain to chain; a pair that hardly accepts gives a lower bound. At most 31 for a pair, that of
+/// an acceptance of 1e-300. Throws std::invalid_argument for acceptances outside [0, 1].
+/// Source: Kofke, J. Chem. Phys. 117, 2002, 6911: erfc is the acceptance between normal laws of one
+/// width.
+[[nodiscard]] double extrapolated_barrier(std::span<const double> acceptances);
+
 /// Restarts per scan, of all replicas together, where every chain forgets its state between two
 /// scans: 1 / (2 + 2 sum r / (1 - r)). 0 where a pair rejects always, and for no pair: one chain
 /// has no restarts. Throws std::invalid_argument for rates outside [0, 1].

@@ -1,17 +1,22 @@
 """log Z and its error. All logarithms are natural; variances are in nats squared."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 class Flag:
-    """A reason not to trust an estimate."""
+    """Something to know about an estimate."""
 
     @property
     def name(self) -> str: ...
     @property
+    def severity(self) -> Literal["note", "warning", "wrong"]: ...
+    @property
     def reason(self) -> str: ...
+    @property
+    def advice(self) -> str: ...
 
 class RoundEvidence:
     """The evidence of one round."""

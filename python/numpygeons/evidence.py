@@ -1,0 +1,47 @@
+"""Reads the evidence of a run from its rounds' records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from numpygeons import _core
+from numpygeons.records import Flag, RoundRecord
+
+POOLED_ROUNDS = 3
+
+
+def as_flag(flag: _core.evidence.Flag) -> Flag:
+    """A flag of the core."""
+    return Flag(flag.name, flag.severity, flag.reason, flag.advice)
+
+
+def pooled_evidence(records: Sequence[RoundRecord]) -> _core.evidence.PooledEvidence | None:
+    """log Z and its variance from the last rounds; None with one chain, which cannot tell."""
+    if len(records[-1].schedule) == 1:
+        return None
+    return _core.evidence.pool(
+        [
+            (r.n_scans, r.log_z, r.log_z_variance, r.log_z_dof, bool(r.flags))
+            for r in records[: -POOLED_ROUNDS - 1 : -1]
+        ]
+    )
+
+
+def student_interval(
+    evidence: _core.evidence.PooledEvidence, level: float = 0.95
+) -> tuple[float, float]:
+    """Student interval for log Z, nats.
+
+    Raises
+    ------
+    ValueError
+        When level is not in (0, 1).
+    """
+    from scipy.special import stdtrit
+
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie in (0, 1): got {level}")
+    half = float(stdtrit(evidence.dof, 0.5 + 0.5 * level)) * float(np.sqrt(evidence.variance))
+    return evidence.log_z - half, evidence.log_z + half
