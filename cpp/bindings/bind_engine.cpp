@@ -78,6 +78,7 @@ struct NextArrays {
 
 template <class Real>
 py::tuple prepare(const Coordinator& coordinator, std::size_t worker) {
+  coordinator.require_scan(worker);
   NextArrays<Real> next(coordinator);
   coordinator.prepare(worker, next.spans());
   return next.tuple();
@@ -175,7 +176,11 @@ void bind_adaptation(py::module_& module) {
       [](const ArrayIn<double>& betas, const ArrayIn<double>& values,
          const ArrayIn<double>& new_betas) {
         std::vector<py::ssize_t> shape(values.shape(), values.shape() + values.ndim());
-        shape.at(0) = new_betas.size();
+        if (shape.empty() || shape[0] != betas.size())
+          throw std::invalid_argument("values must have one row per beta, " +
+                                      std::to_string(betas.size()) + ": got " +
+                                      (shape.empty() ? "a number" : std::to_string(shape[0])));
+        shape[0] = new_betas.size();
         return copied(carry_over(as_span(betas), as_span(values), as_span(new_betas)), shape);
       },
       "betas"_a, "values"_a, "new_betas"_a,
@@ -202,6 +207,9 @@ void bind_mixture(py::module_& module) {
   module.def(
       "fit_normal_mixture",
       [](const ArrayIn<double>& points, std::size_t n_components, std::size_t n_steps) {
+        if (points.ndim() != 2)
+          throw std::invalid_argument("points must have shape (n, dimension): got " +
+                                      std::to_string(points.ndim()) + " axes");
         const auto dimension = static_cast<std::size_t>(points.shape(1));
         const NormalMixture m =
             fit_normal_mixture(as_span(points), dimension, n_components, n_steps);
@@ -237,6 +245,9 @@ void bind_coordinator(py::module_& module) {
       .def(
           "replicas_of",
           [](const Coordinator& self, std::size_t worker) {
+            if (worker >= self.n_workers())
+              throw std::invalid_argument("there are " + std::to_string(self.n_workers()) +
+                                          " workers: got worker " + std::to_string(worker));
             const Block block = self.replicas_of(worker);
             return py::make_tuple(block.first, block.count);
           },
@@ -251,7 +262,13 @@ void bind_coordinator(py::module_& module) {
           },
           py::kw_only(), "round"_a, "n_scans"_a, "betas"_a, "centre"_a, "scale"_a, "real_bytes"_a,
           "most_draws"_a)
-      .def("begin_block", &Coordinator::begin_block, "n_scans"_a, "first"_a = 0)
+      .def(
+          "begin_block",
+          [](Coordinator& self, std::size_t n_scans, std::size_t first) {
+            self.require_scan(0);
+            self.begin_block(n_scans, first);
+          },
+          "n_scans"_a, "first"_a = 0)
       .def(
           "take_draws",
           [](Coordinator& self) {
@@ -313,6 +330,7 @@ void bind_coordinator(py::module_& module) {
       .def(
           "address",
           [](const Coordinator& self, std::uint32_t worker) {
+            self.require_scan(worker);  // the compiled program checks nothing
             const auto address = std::bit_cast<std::uint64_t>(&self);
             py::array_t<std::uint32_t> handle(3);
             handle.mutable_at(0) = static_cast<std::uint32_t>(address);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bind.hpp"
+#include "numpygeons/base/counts.hpp"
 #include "numpygeons/base/indices.hpp"
 #include "numpygeons/random/philox.hpp"
 #include "numpygeons/random/streams.hpp"
@@ -54,7 +55,10 @@ py::array_t<double> normals_in_fills(std::uint64_t seed, Purpose purpose, std::u
                                      std::uint32_t round, std::uint64_t scan,
                                      const std::vector<std::size_t>& sizes) {
   std::size_t n = 0;
-  for (const std::size_t size : sizes) n += size;
+  for (const std::size_t size : sizes) {
+    check_count("each size", size, 0, most_counted);
+    n += size;
+  }
   py::array_t<double> out(static_cast<py::ssize_t>(n));
   Stream stream({seed, purpose, Replica{replica}, round, scan});
   std::span<double> rest = span_of(out);
@@ -115,8 +119,8 @@ void bind_random(py::module_& module) {
          std::uint64_t first_scan, std::size_t n) {
         py::array_t<std::uint32_t> keys({n, std::size_t{2}});
         std::uint32_t* out = keys.mutable_data();
-        for (std::uint64_t scan = first_scan; scan < first_scan + n; ++scan) {
-          const auto key = jax_key({seed, purpose, Replica{replica}, round, scan});
+        for (std::size_t i = 0; i < n; ++i) {
+          const auto key = jax_key({seed, purpose, Replica{replica}, round, first_scan + i});
           out = std::copy(key.begin(), key.end(), out);
         }
         return keys;

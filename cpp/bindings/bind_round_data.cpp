@@ -103,9 +103,13 @@ std::shared_ptr<RoundData> round_data(std::uint32_t round, const ArrayIn<double>
   data->replicas = values(replicas);
   data->statistic_sums = values(statistic_sums);
   for (std::size_t c = 0; c < rows; ++c) {
+    const double count = counts.data()[c];
+    if (!(count >= 0 && count < 0x1p53))
+      throw std::invalid_argument("counts must be whole numbers from 0: got counts[" +
+                                  std::to_string(c) + "] = " + std::to_string(count));
     const double* mean = means.data() + c * data->dimension;
     const double* squared = squared_deviations.data() + c * data->dimension;
-    data->moments.push_back({static_cast<std::uint64_t>(counts.data()[c]),
+    data->moments.push_back({static_cast<std::uint64_t>(count),
                              {mean, mean + data->dimension},
                              {squared, squared + data->dimension}});
   }
@@ -199,7 +203,7 @@ void bind_round_data(py::module_& module) {
       .def_property_readonly(
           "snapshots",
           [](const Pointer& data) {
-            const std::size_t row = data->n_chains * data->dimension;
+            const std::size_t row = std::max<std::size_t>(data->n_chains * data->dimension, 1);
             return shared(
                 data->snapshots.data(),
                 {size(data->snapshots.size() / row), size(data->n_chains), size(data->dimension)},

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "bind.hpp"
@@ -86,6 +88,9 @@ void bind_swaps(py::module_& tempering) {
   tempering.def(
       "deo_partner",
       [](std::uint32_t chain, std::uint64_t scan, std::size_t n_chains) {
+        if (chain >= n_chains)
+          throw std::invalid_argument("there are " + std::to_string(n_chains) +
+                                      " chains: got chain " + std::to_string(chain));
         return deo_partner(Chain{chain}, scan, n_chains).value;
       },
       py::arg("chain"), py::arg("scan"), py::arg("n_chains"),

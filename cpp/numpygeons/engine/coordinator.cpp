@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "numpygeons/base/counts.hpp"
 #include "numpygeons/base/errors.hpp"
 #include "numpygeons/comm/local.hpp"
 #include "numpygeons/random/streams.hpp"
@@ -27,14 +28,25 @@ std::string shortest(double number) {
   return text;
 }
 
+const CoordinatorSettings& checked(const CoordinatorSettings& settings) {
+  check_count("n_chains", settings.n_chains, 1, most_chains);
+  check_count("dimension", settings.dimension, 1, most_counted);
+  check_count("n_normals", settings.n_normals, 0, most_counted);
+  check_count("n_uniforms", settings.n_uniforms, 0, most_counted);
+  check_count("n_statistics", settings.n_statistics, 0, most_counted);
+  check_count("n_proposals", settings.n_proposals, 0, most_counted);
+  check_count("n_snapshots", settings.n_snapshots, 0, most_counted);
+  return settings;
+}
+
 }  // namespace
 
 Coordinator::Coordinator(const CoordinatorSettings& settings, std::shared_ptr<Communicator> ranks,
                          std::size_t n_workers)
-    : settings_(settings),
+    : settings_(checked(settings)),
       ranks_(ranks ? std::move(ranks) : std::make_shared<LocalCommunicator>()),
       own_(block_of(settings.n_chains, ranks_->size(), ranks_->rank())),
-      rendezvous_(n_workers),
+      rendezvous_(checked_count("n_workers", n_workers, 1, most_chains)),
       index_process_(settings.n_chains),
       round_trips_(settings.n_chains),
       visits_({.n_chains = settings.n_chains,
@@ -47,8 +59,6 @@ Coordinator::Coordinator(const CoordinatorSettings& settings, std::shared_ptr<Co
       log_uniforms_(settings.n_chains - 1),
       explored_chains_(settings.n_chains),
       worker_error_(n_workers) {
-  if (settings.dimension == 0) throw std::invalid_argument("dimension must be at least 1: got 0");
-  if (n_workers == 0) throw std::invalid_argument("n_workers must be at least 1: got 0");
   for (std::size_t w = 0; w < n_workers; ++w) {
     const Block part = block_of(own_.count, n_workers, w);
     blocks_.push_back({own_.first + part.first, part.count});
@@ -67,6 +77,9 @@ void Coordinator::begin_round(std::uint32_t round, std::size_t n_scans, const Sc
                               std::span<const double> centre, std::span<const double> scale,
                               std::size_t real_bytes, std::size_t most_draws) {
   const std::size_t n = settings_.n_chains;
+  check_count("n_scans", n_scans, 1, most_counted);
+  check_count("real_bytes", real_bytes, 1, sizeof(double));
+  check_count("most_draws", most_draws, 0, most_counted);
   if (schedule.betas().size() != n)
     throw std::invalid_argument("the schedule must have one beta per chain: got " +
                                 std::to_string(schedule.betas().size()) + " betas for " +
@@ -110,13 +123,20 @@ void Coordinator::set_proposals(std::vector<Proposals> tables) {
 }
 
 void Coordinator::begin_block(std::size_t n_scans, std::size_t first) {
-  block_end_ = std::min(scan_ + n_scans, n_scans_);
-  goes_on_ = true;
+  block_end_ = scan_ + std::min(n_scans, n_scans_ - scan_);
+  goes_on_ = scan_ < block_end_;
   reference_shift_ = first - scan_;
 }
 
 const double* Coordinator::row_of(Replica replica) const noexcept {
   return all_rows_.data() + places_[replica.value];
+}
+
+void Coordinator::require_scan(std::size_t worker) const {
+  if (worker >= n_workers())
+    throw std::invalid_argument("there are " + std::to_string(n_workers()) +
+                                " workers: got worker " + std::to_string(worker));
+  if (!data_) throw std::logic_error("no round has begun: call begin_round first");
 }
 
 template <class Real>

@@ -84,6 +84,12 @@ class Coordinator {
   /// from its draw `first` on.
   void begin_block(std::size_t n_scans, std::size_t first);
 
+  /// Throws std::invalid_argument unless there is such a worker, std::logic_error unless a round
+  /// has begun. `prepare` and `scan`, which are called in every scan, trust their callers.
+  void require_scan(std::size_t worker) const;
+  /// Whether the block has scans to come.
+  [[nodiscard]] bool goes_on() const noexcept { return goes_on_; }
+
   /// Fills in the chains and the randomness of a worker's scan to come.
   template <class Real>
   void prepare(std::size_t worker, const NextScan<Real>& next) const;

@@ -20,6 +20,9 @@ void require_size(const char* name, std::size_t got, std::size_t n_rows, std::si
 
 template <class Real>
 void run_scans(Coordinator& coordinator, std::size_t worker, const Explore<Real>& explore) {
+  coordinator.require_scan(worker);
+  if (!coordinator.goes_on())
+    throw std::logic_error("the block has no scans to come: call begin_block first");
   const CoordinatorSettings& settings = coordinator.settings();
   const std::size_t n = coordinator.n_rows();
   std::vector<std::int32_t> reference_draw(1), chains(n);

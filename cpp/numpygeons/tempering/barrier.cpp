@@ -1,13 +1,14 @@
 /// Sums rejection rates to the barrier.
 #include "numpygeons/tempering/barrier.hpp"
 
-#include <cmath>
+#include <algorithm>
 #include <numbers>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "numpygeons/base/to_text.hpp"
+#include "numpygeons/math/normal_distribution.hpp"
 
 namespace numpygeons {
 
@@ -40,14 +41,7 @@ double extrapolated_barrier(std::span<const double> acceptances) {
   for (const double acceptance : acceptances) {
     if (!(acceptance >= 0.0 && acceptance <= 1.0))
       throw std::invalid_argument("acceptances must lie in [0, 1]: got " + to_text(acceptance));
-    // Bisection: erfc falls, and both ends have few digits to spare.
-    double low = 0.0;
-    double high = 26.2;  // erfc(26.2) is about 1e-300
-    for (int step = 0; step < 60; ++step) {
-      const double middle = 0.5 * (low + high);
-      (std::erfc(middle) > acceptance ? low : high) = middle;
-    }
-    sum += 0.5 * (low + high);
+    sum += erfc_inverse(std::max(acceptance, 1e-300));
   }
   return sum * 2.0 * std::numbers::inv_sqrtpi;
 }

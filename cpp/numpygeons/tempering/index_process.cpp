@@ -5,13 +5,14 @@
 #include <string>
 #include <utility>
 
+#include "numpygeons/base/counts.hpp"
 #include "numpygeons/tempering/deo.hpp"
 #include "numpygeons/tempering/swap_rule.hpp"
 
 namespace numpygeons {
 
-IndexProcess::IndexProcess(std::size_t n_chains) : chains_(n_chains), replicas_(n_chains) {
-  if (n_chains == 0) throw std::invalid_argument("n_chains must be at least 1, got 0");
+IndexProcess::IndexProcess(std::size_t n_chains)
+    : chains_(checked_count("n_chains", n_chains, 1, most_chains)), replicas_(n_chains) {
   for (std::size_t i = 0; i < n_chains; ++i) {
     chains_[i] = Chain{static_cast<std::uint32_t>(i)};
     replicas_[i] = Replica{static_cast<std::uint32_t>(i)};

@@ -5,12 +5,14 @@
 #include <stdexcept>
 #include <string>
 
+#include "numpygeons/base/counts.hpp"
+
 namespace numpygeons {
 
 RoundTrips::RoundTrips(std::size_t n_chains)
-    : trips_(n_chains, Trip::not_begun), restarts_(n_chains), round_trips_(n_chains) {
-  if (n_chains == 0) throw std::invalid_argument("n_chains must be at least 1, got 0");
-}
+    : trips_(checked_count("n_chains", n_chains, 1, most_chains), Trip::not_begun),
+      restarts_(n_chains),
+      round_trips_(n_chains) {}
 
 void RoundTrips::start_round() noexcept {
   std::ranges::fill(trips_, Trip::not_begun);

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "numpygeons/base/counts.hpp"
 #include "numpygeons/base/to_text.hpp"
 
 namespace numpygeons {
@@ -34,7 +35,7 @@ Schedule::Schedule(std::vector<double> betas) : betas_(std::move(betas)) {
 }
 
 Schedule Schedule::equally_spaced(std::size_t n_chains) {
-  if (n_chains == 0) throw std::invalid_argument("n_chains must be at least 1, got 0");
+  check_count("n_chains", n_chains, 1, most_chains);
   std::vector<double> betas(n_chains, 1.0);
   for (std::size_t i = 0; i + 1 < n_chains; ++i)
     betas[i] = static_cast<double>(i) / static_cast<double>(n_chains - 1);
