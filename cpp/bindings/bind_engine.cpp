@@ -368,6 +368,7 @@ void bind_engine(py::module_& module) {
   engine.def("xla_prepare_handler_f64", &xla_prepare_handler_f64);
   engine.def("xla_scan_handler_f32", &xla_scan_handler_f32);
   engine.def("xla_scan_handler_f64", &xla_scan_handler_f64);
+  engine.def("xla_interface_version", &xla_interface_version);
 }
 
 }  // namespace numpygeons::bindings

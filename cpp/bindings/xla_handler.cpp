@@ -115,4 +115,6 @@ pybind11::capsule xla_prepare_handler_f64() { return capsule(prepare_f64); }
 pybind11::capsule xla_scan_handler_f32() { return capsule(scan_f32); }
 pybind11::capsule xla_scan_handler_f64() { return capsule(scan_f64); }
 
+std::pair<int, int> xla_interface_version() { return {XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR}; }
+
 }  // namespace numpygeons::bindings

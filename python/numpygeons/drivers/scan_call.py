@@ -16,8 +16,10 @@ from jax.interpreters import mlir
 
 from numpygeons import _core
 from numpygeons.arrays import Array
+from numpygeons.xla_interface import check_interface, version_here
 
 Results = tuple[jax.ShapeDtypeStruct, ...]
+check_interface(version_here())
 
 
 def _call_of(name: str, handlers: dict[str, Any]) -> Primitive:
