@@ -46,7 +46,10 @@ PYTHON_LAYERS = (
     {"compilation_cache"},
     {"values_on_demand", "rewriting"},
     {"jaxprs"},
-    {"arrays", "blas", "collector", "errors", "witness", "program_store", "precision"},
+    {
+        *("arrays", "blas", "collector", "errors", "one_thread", "precision", "program_store"),
+        "witness",
+    },
 )
 # The result hands over to what draws on it, and imports that only when asked.
 LATE = {("result", name) for name in ("report", "to_arviz", "plots", "checkpoint")}

@@ -20,6 +20,7 @@ from numpygeons.drivers.lanes import width
 from numpygeons.drivers.stepwise import StepwiseDriver
 from numpygeons.explorers.base import N_LOGS, Explorer, Noise, Proposals, Start, operands
 from numpygeons.explorers.checks import check_sizes, check_tuning, checked, is_trusted
+from numpygeons.one_thread import one_thread
 from numpygeons.path import Path
 from numpygeons.potential import Evaluate, State
 from numpygeons.reference_draws import batch_size, lower_reference
@@ -112,6 +113,10 @@ class Programs:
 
     def _compile(self, lower: dict[Any, Callable[[], Lowered]]) -> None:
         """Compiles what the path does not have."""
+        with one_thread():
+            self._compile_missing(lower)
+
+    def _compile_missing(self, lower: dict[Any, Callable[[], Lowered]]) -> None:
         programs = self._path.programs
         missing = [key for key in lower if key not in programs]
         if not missing:

@@ -33,6 +33,7 @@ from numpygeons.explorers.base import (
 from numpygeons.explorers.checks import check_adapted
 from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.measurement import ideal_restarts, measure
+from numpygeons.one_thread import one_thread
 from numpygeons.path import Path
 from numpygeons.potential import make_evaluate
 from numpygeons.precision import run_precision
@@ -119,7 +120,7 @@ class Rounds:
             When the ranks do not all have the same run before them.
         """
         if not self.is_prepared:
-            with run_precision(self.path.dtype), one_blas_thread():
+            with one_thread(), run_precision(self.path.dtype), one_blas_thread():
                 self._prepare()
             self.is_prepared = self.is_started = True
 

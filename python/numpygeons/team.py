@@ -119,9 +119,11 @@ class Team:
     @contextlib.contextmanager
     def one_voice(self) -> Iterator[None]:
         """Lets the first rank alone warn: the others would repeat it."""
+        if self.ranks.rank == 0:  # leaving the filters alone, which are those of all threads
+            yield
+            return
         with warnings.catch_warnings():
-            if self.ranks.rank > 0:
-                warnings.simplefilter("ignore", NumpygeonsWarning)
+            warnings.simplefilter("ignore", NumpygeonsWarning)
             yield
 
     def on_first_rank(self, work: Callable[[], Result]) -> Result | None:

@@ -23,6 +23,7 @@ from numpygeons.checkpoint.origin import unpickled
 from numpygeons.checkpoint.state import from_arrays, midway_from_arrays
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
+from numpygeons.one_thread import one_thread
 from numpygeons.path import Path as Tempered
 from numpygeons.path import as_path
 from numpygeons.precision import run_precision
@@ -37,6 +38,7 @@ class Loaded(NamedTuple):
     folder: Folder | None  # to write to as it goes on; None for what `PT.save` wrote
 
 
+@one_thread()
 def load_run(path_or_result: Any) -> Loaded:
     """Opens a folder, or the folder of a result; compiles nothing.
 
