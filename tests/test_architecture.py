@@ -44,12 +44,11 @@ PYTHON_LAYERS = (
     {"model_checks", "flat", "model_jaxpr"},
     {"settings", "records", "ranks"},
     {"compilation_cache"},
+    {"program_store"},
     {"values_on_demand", "rewriting"},
     {"jaxprs"},
-    {
-        *("arrays", "blas", "collector", "errors", "one_thread", "precision", "program_store"),
-        "witness",
-    },
+    {"arrays", "blas", "collector", "errors", "one_thread", "precision", "witness"},
+    {"private_files"},
 )
 # The result hands over to what draws on it, and imports that only when asked.
 LATE = {("result", name) for name in ("report", "to_arviz", "plots", "checkpoint")}

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from numpygeons.arrays import Floats, Reals
 from numpygeons.errors import CheckpointError
+from numpygeons.private_files import make_folders, open_new
 
 MAGIC = b"NGDRAWS\n"
 NUMBERS = struct.Struct("<QQ")  # draws, CRC-32
@@ -121,9 +122,9 @@ class DiskDraws:
 
     def _opened(self, rank: int) -> BinaryIO:
         """The file of a rank, at the end of its last whole segment."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folders(self.folder)
         path = self.folder / f"round-{self.number:02d}.rank-{rank}.draws"
-        file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115 - stays open
+        file = open(path, "r+b") if path.exists() else open_new(path)  # noqa: SIM115 - stays open
         end = 0
         for _ in self._segments(file):
             end = file.tell()

@@ -18,7 +18,7 @@ import shutil
 import time
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from numpygeons.checkpoint.origin import pickled
 from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
 from numpygeons.checkpoint.state import midway_to_arrays, to_arrays
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
+from numpygeons.private_files import TEMPORARY, make_folders, temporary_name
 from numpygeons.rounds import Rounds
 from numpygeons.settings import Settings
 
@@ -61,7 +62,7 @@ class Run:
         arrays: Arrays = {"origin": np.frombuffer(self.origin, np.uint8)}
         names = ("id", "settings", "dtype", "coordinates", "grows", "versions")
         header = {name: take_apart(getattr(self, name), name, arrays) for name in names}
-        file.write(folder / RUN, arrays, header)
+        file.write(folder / RUN, arrays, {"kind": file.RUN, **header})
 
     @staticmethod
     def read(folder: Path) -> Run:
@@ -72,9 +73,20 @@ class Run:
         CheckpointError
             When it is missing or damaged: without it there is no target to go on with.
         """
-        arrays, header = file.read(folder / RUN)
-        parts = {name: put_together(plain, arrays) for name, plain in header.items()}
-        return Run(origin=arrays["origin"].tobytes(), **parts)
+        path = folder / RUN
+        arrays, header = file.read(path)
+        file.check_place(path, header, file.RUN)
+        known = {f.name for f in fields(Run)}
+        with file.sense(path):
+            parts = {name: put_together(part, arrays) for name, part in header.items()}
+            run = Run(
+                origin=arrays["origin"].tobytes(),
+                **{name: part for name, part in parts.items() if name in known},
+            )
+            for name, kind in (("settings", Settings), ("coordinates", tuple), ("dtype", str)):
+                if not isinstance(getattr(run, name), kind):
+                    raise TypeError(f"{name} cannot be {getattr(run, name)!r}")
+            return run
 
 
 def describe(target: Any, explorer: Any, settings: Settings, path: Any) -> Run:
@@ -150,7 +162,7 @@ class Folder:
         Raises
         ------
         ValueError
-            When the folder holds something else.
+            When the folder holds something else, or a file is in the place of results/latest.
         CheckpointError
             When nothing can be written there.
         """
@@ -160,23 +172,26 @@ class Folder:
         else:
             path = Path(checkpoint).absolute()
         _refuse_other(path, run)
+        latest = path.parents[1] / "latest"
+        if checkpoint is True and latest.is_file() and not latest.is_symlink():
+            raise ValueError(
+                f"{latest} is a file, where a link is to lead to the last run: move the file away, "
+                'or name a folder, as in checkpoint="folder"'
+            )
         folder = Folder(path, run)
         try:
-            for parent in reversed((path, *path.parents)):
-                if not parent.is_dir():
-                    parent.mkdir()
-                    folder._made.append(parent)
+            folder._made += make_folders(path)
         except OSError as error:
             raise file.cannot_write(path, error) from error
         file.remove_temporary(path)
         run.write(path)
         if checkpoint is True:
-            folder._point_at_it(path.parents[1] / "latest")
+            folder._point_at_it(latest)
         return folder
 
     def _point_at_it(self, link: Path) -> None:
         """Lets `results/latest` lead to this run; links are replaced in one step."""
-        temporary = link.with_name(f".{link.name}.{secrets.token_hex(4)}{file.TEMPORARY}")
+        temporary = temporary_name(link)
         try:
             before = os.readlink(link) if link.is_symlink() else None
             os.symlink(self.path.relative_to(link.parent), temporary, target_is_directory=True)
@@ -211,7 +226,8 @@ class Folder:
         if state.round == 0:
             return
         arrays, header = to_arrays(state)
-        file.write(self.path / round_file(state.round), arrays, {"run": self.run.id, **header})
+        own = {"kind": file.ROUND, "number": state.round, "run": self.run.id}
+        file.write(self.path / round_file(state.round), arrays, {**own, **header})
         old = [round_file(number) for number in finished_rounds(self.path)[:-KEPT]]
         old += [name for name in os.listdir(self.path) if UNFINISHED.fullmatch(name)]
         for name in old:
@@ -259,8 +275,8 @@ class Watch:
         """
         start = time.monotonic()
         arrays, header = midway_to_arrays(midway)
-        header["run"] = self._folder.run.id
-        file.write(self._folder.path / unfinished_file(self._number), arrays, header)
+        own = {"kind": file.UNFINISHED, "number": self._number, "run": self._folder.run.id}
+        file.write(self._folder.path / unfinished_file(self._number), arrays, {**own, **header})
         now = time.monotonic()
         self._next = now + max(self._seconds, (now - start) / LARGEST_SHARE)
 
@@ -280,7 +296,7 @@ def _refuse_other(path: Path, run: Run) -> None:
                 f"{path} holds another run: go on with it by pigeons(load({str(path)!r})), or name "
                 "a new folder"
             )
-    elif any(not name.endswith(file.TEMPORARY) for name in names):
+    elif any(not name.endswith(TEMPORARY) for name in names):
         raise ValueError(f"{path} is not empty: name a new folder, or an empty one")
 
 

@@ -20,7 +20,7 @@ from numpygeons.checkpoint.folder import (
     unfinished_file,
 )
 from numpygeons.checkpoint.origin import unpickled
-from numpygeons.checkpoint.state import from_arrays, midway_from_arrays
+from numpygeons.checkpoint.state import OtherShape, from_arrays, midway_from_arrays
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
 from numpygeons.one_thread import one_thread
@@ -118,23 +118,35 @@ def _last_state(folder: Path, run: Run, path: Tempered, explorer: Any) -> Betwee
     for number in reversed(numbers):
         place = folder / round_file(number)
         try:
-            arrays, header = file.read(place)
-            if header["run"] != run.id:
-                raise file.damaged(place, "it belongs to another run")
+            arrays, header = _read(place, run, file.ROUND, number)
+            with file.sense(place):
+                state = from_arrays(arrays, header, path, explorer, run.settings)
+            if state.round != number:
+                raise file.damaged(place, f"it holds {state.round} rounds")
+        except file.WrittenLater:
+            raise
         except CheckpointError as error:
+            if isinstance(error.__cause__, OtherShape):
+                raise CheckpointError(f"{folder} cannot go on: {error.__cause__}") from error
             problems.append(str(error))
             continue
         for problem in problems:
             warnings.warn(
                 f"{problem}. Round {number} is taken instead", NumpygeonsWarning, stacklevel=4
             )
-        try:
-            return from_arrays(arrays, header, path, explorer, run.settings)
-        except ValueError as error:
-            raise CheckpointError(f"{folder} cannot go on: {error}") from error
+        return state
     if numbers:
         raise CheckpointError(f"no round of {folder} can be loaded: {'; '.join(problems)}")
     return None
+
+
+def _read(place: Path, run: Run, kind: str, number: int) -> tuple[Any, dict[str, Any]]:
+    """Arrays and header of a file of this run. Raises CheckpointError where it is not that."""
+    arrays, header = file.read(place)
+    file.check_place(place, header, kind, number)
+    if header.get("run") != run.id:
+        raise file.damaged(place, "it belongs to another run")
+    return arrays, header
 
 
 def _midway(folder: Path, run: Run, path: Tempered, explorer: Any, number: int) -> Midway | None:
@@ -143,10 +155,11 @@ def _midway(folder: Path, run: Run, path: Tempered, explorer: Any, number: int) 
     if not place.exists():
         return None
     try:
-        arrays, header = file.read(place)
-        if header["run"] != run.id:
-            raise file.damaged(place, "it belongs to another run")
-        return midway_from_arrays(arrays, header, path, explorer, run.settings)
-    except (CheckpointError, ValueError) as error:
+        arrays, header = _read(place, run, file.UNFINISHED, number)
+        with file.sense(place):
+            return midway_from_arrays(arrays, header, path, explorer, run.settings)
+    except file.WrittenLater:
+        raise
+    except CheckpointError as error:
         warnings.warn(f"{error}. Round {number} starts anew", NumpygeonsWarning, stacklevel=4)
         return None

@@ -38,6 +38,10 @@ MATRICES = (  # arrays of `RoundData`
 SO_FAR = ("v", "replicas", "statistic_sums", "snapshots", "moments", "chains")  # UnfinishedRound
 
 
+class OtherShape(ValueError):
+    """Path or explorer do not fit what was written."""
+
+
 def to_arrays(state: Between) -> tuple[Arrays, dict[str, Any]]:
     """The arrays of a state, by name, and what else there is, as JSON can hold it."""
     arrays: Arrays = {name: np.asarray(getattr(state, name)) for name in PLAIN}
@@ -119,7 +123,7 @@ def from_arrays(
 
     Raises
     ------
-    ValueError
+    OtherShape
         When the path or the explorer has other shapes than those the run had.
     """
     replicas = _replicas(arrays, path, explorer)
@@ -144,7 +148,7 @@ def _replicas(arrays: Arrays, path: Path, explorer: Explorer) -> State:
     for name, n in wanted.items():
         field = getattr(replicas, name)
         if field.shape[1] != n or field.dtype != path.dtype:
-            raise ValueError(
+            raise OtherShape(
                 f"the model has another shape than the run had: got {n} numbers of {path.dtype} "
                 f"for {name}, wanted {field.shape[1]} of {field.dtype}"
             )
@@ -158,7 +162,7 @@ def _tuning(arrays: Arrays, kinds: list[str], path: Path, explorer: Explorer, n:
     leaves = [arrays[f"tuning.{k}"] for k in range(len(kinds))]
     got, wanted = [np.shape(leaf) for leaf in first], [leaf.shape for leaf in leaves]
     if got != wanted:
-        raise ValueError(
+        raise OtherShape(
             f"{type(explorer).__name__}.start has other shapes than the run had: got {got}, "
             f"wanted {wanted}"
         )
