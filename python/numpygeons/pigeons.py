@@ -249,6 +249,13 @@ def _started(
     return PT(rounds, lambda run, total: _continue(run, total, show_report), folder)
 
 
+def _write_samples(pt: PT, folder: Folder) -> None:
+    """Leaves the draws by site beside the checkpoints."""
+    samples = pt._kept_samples()
+    if samples is not None:
+        folder.write_samples(len(pt.rounds), samples)
+
+
 def _folder_of(pt: PT, checkpoint: Any) -> Path:
     """Where the run is written down, to go on in other processes: its own folder, unless
     `checkpoint` names another."""
@@ -356,6 +363,8 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
             pt.interrupted = True
             if folder is not None:  # the interrupt may have met the writing
                 team.on_first_rank(lambda: folder.write(rounds.state))
+        if folder is not None:
+            team.on_first_rank(lambda: _write_samples(pt, folder))
         reporter.say(verdict(pt))
     if pt.interrupted:
         warnings.warn(

@@ -56,6 +56,7 @@ def test_the_last_three_rounds_stay_and_hold_all_records(here):
     run(checkpoint="mine")
     assert sorted(os.listdir("mine")) == [
         *(f"round-0{number}.checkpoint" for number in (3, 4, 5)),
+        "round-05.samples.npz",
         "run.checkpoint",
     ]
     assert [record.round for record in load("mine").rounds] == [1, 2, 3, 4, 5]

@@ -13,7 +13,7 @@ import json
 import os
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,11 +52,25 @@ def write(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
     CheckpointError
         When it cannot be written; nothing is left behind.
     """
+    _write(path, lambda file: _fill(file, arrays, header))
+
+
+def write_npz(path: Path, arrays: Arrays) -> None:
+    """Writes an `.npz` for `numpy.load`, without pickle. Raises as `write`."""
+
+    def fill(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            _add(archive, arrays)
+
+    _write(path, fill)
+
+
+def _write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
     temporary = temporary_name(path)
     try:
         try:
             with open_new(temporary) as file:
-                _fill(file, arrays, header)
+                fill(file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -131,13 +145,17 @@ def _fill(file: BinaryIO, arrays: Arrays, header: dict[str, Any]) -> None:
     with zipfile.ZipFile(payload, "w") as archive:
         with archive.open(zipfile.ZipInfo(HEADER, NO_TIME), "w") as entry:
             entry.write(json.dumps(header, allow_nan=False, indent=1).encode())
-        for name, array in arrays.items():
-            info = zipfile.ZipInfo(f"{name}.npy", NO_TIME)
-            with archive.open(info, "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
+        _add(archive, arrays)
     numbers = NUMBERS.pack(VERSION, 0, payload.length)
     file.seek(0)
     file.write(MAGIC + numbers + _digest(numbers, payload.sha))
+
+
+def _add(archive: zipfile.ZipFile, arrays: Arrays) -> None:
+    for name, array in arrays.items():
+        info = zipfile.ZipInfo(f"{name}.npy", NO_TIME)
+        with archive.open(info, "w", force_zip64=True) as entry:
+            np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
 
 
 def _digest(numbers: bytes, payload: Any) -> bytes:

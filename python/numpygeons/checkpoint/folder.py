@@ -3,6 +3,7 @@
     run.checkpoint        target and explorer (pickled), settings, shapes, versions
     round-07.checkpoint   everything after round 7, records of the earlier rounds included
     round-08.unfinished   the scans of round 8 so far, while it runs
+    round-07.samples.npz  the draws of round 7 by site, once the run has ended
     draws/                what the recorder "disk" writes (`draws_on_disk`)
 
 The last `KEPT` rounds stay; each is enough to go on from.
@@ -38,6 +39,7 @@ from numpygeons.settings import Settings
 RUN = "run.checkpoint"
 DRAWS = "draws"  # folder of the recorder "disk"
 ROUND = re.compile(r"round-(\d+)\.checkpoint")
+SAMPLES = re.compile(r"round-(\d+)\.samples\.npz")
 UNFINISHED = re.compile(r"round-(\d+)\.unfinished")
 SECONDS = "NUMPYGEONS_CHECKPOINT_SECONDS"  # between two looks at a long round; 60 unless set
 LARGEST_SHARE = 0.05  # of the time, that writing unfinished rounds may take
@@ -234,6 +236,21 @@ class Folder:
             with suppress(OSError):
                 (self.path / name).unlink()
 
+    def write_samples(self, number: int, samples: Arrays) -> None:
+        """Writes the draws of a round by site, for who must not unpickle the model.
+
+        Raises
+        ------
+        CheckpointError
+            When they cannot be written.
+        """
+        own = f"round-{number:02d}.samples.npz"
+        file.write_npz(self.path / own, samples)
+        for name in os.listdir(self.path):
+            if SAMPLES.fullmatch(name) and name != own:
+                with suppress(OSError):
+                    (self.path / name).unlink()
+
     def watch(self, number: int) -> Watch:
         """Who writes the round of this number while it runs."""
         return Watch(self, number)
@@ -309,8 +326,9 @@ def keep(rounds: Rounds, run: Run | None, checkpoint: Any) -> Folder:
     return folder
 
 
-def save(rounds: Rounds, run: Run | None, path: Any) -> Run:
-    """Writes a run to a folder that is new, empty or its own; the run's description."""
+def save(rounds: Rounds, run: Run | None, path: Any, samples: Arrays | None) -> Run:
+    """Writes a run, and its draws by site, to a folder that is new, empty or its own; the run's
+    description."""
     run = run or describe(rounds.target, rounds.explorer, rounds.settings, rounds.path)
     run = replace(run, settings=rounds.settings)
     grows = False
@@ -318,6 +336,8 @@ def save(rounds: Rounds, run: Run | None, path: Any) -> Run:
         grows = Run.read(Path(path)).grows  # its own checkpoints stay that
     folder = Folder.make(Path(path), replace(run, grows=grows))
     folder.write(rounds.state)
+    if samples is not None:
+        folder.write_samples(rounds.state.round, samples)
     _copy_draws(rounds, folder.path)
     return run
 

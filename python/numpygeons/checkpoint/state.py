@@ -7,6 +7,7 @@ computed again from V, by who asks for it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from numpygeons import _core
-from numpygeons.between import Between, Midway
+from numpygeons.between import Between, Midway, nowhere
 from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
 from numpygeons.explorers.base import Explorer, Start
 from numpygeons.online import OnlineMoments
@@ -126,17 +127,22 @@ def from_arrays(
     OtherShape
         When the path or the explorer has other shapes than those the run had.
     """
-    replicas = _replicas(arrays, path, explorer)
-    betas = arrays["betas"]
+    results = results_from_arrays(arrays, header)
+    return replace(
+        results,
+        replicas=_replicas(arrays, path, explorer),
+        tuning=_tuning(arrays, header["tuning"], path, explorer, len(results.betas)),
+        traces=_traces(arrays, header.get("traces"), path, settings),
+    )
+
+
+def results_from_arrays(arrays: Arrays, header: dict[str, Any]) -> Between:
+    """What needs neither path nor explorer: records, V, schedule."""
     records: tuple[RoundRecord, ...] = put_together(header["records"], arrays)
     plain: dict[str, Any] = {name: arrays[name] for name in PLAIN}
-    return Between(
-        replicas=replicas,
-        tuning=_tuning(arrays, header["tuning"], path, explorer, len(betas)),
-        records=records,
-        traces=_traces(arrays, header.get("traces"), path, settings),
-        data=_data(arrays, header),
-        **plain,
+    n_chains, dimension = arrays["centres"].shape
+    return replace(
+        nowhere(n_chains, dimension), records=records, data=_data(arrays, header), **plain
     )
 
 
