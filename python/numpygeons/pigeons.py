@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -189,7 +190,15 @@ def pigeons(
     )
     n_processes = team.ranks.size if on is None else on.n_processes
     check_workers(driver, n_processes, team.n_threads)
-    with team.one_voice():
+    with team.one_voice(), team.one_run():
+        team.require_the_same_call(
+            checkpoint=checkpoint if isinstance(checkpoint, bool) else os.fspath(checkpoint),
+            checked_round=checked_round,
+            show_report=bool(show_report),
+            settings=settings,
+            explorer=explorer,
+            rounds=len(target.rounds) if isinstance(target, PT) else 0,
+        )
         if isinstance(target, PT):
             _refuse_changes(target, settings, explorer)
             total = max(settings.n_rounds, target._rounds.settings.n_rounds)
@@ -325,6 +334,7 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
     rounds.prepare()
     pt.interrupted = False
     with (
+        team.one_run(),
         rounds.interrupts() as interrupts,
         Reporter(
             show=show_report and team.ranks.rank == 0,

@@ -19,10 +19,11 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.drivers.exploration import Replicas
-from numpygeons.errors import NumpygeonsWarning
+from numpygeons.errors import CommunicationError, NumpygeonsWarning
 from numpygeons.ranks import Ranks, alone
 
 Result = TypeVar("Result")
+ONE_RUN = threading.RLock()  # of several ranks
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in what Python says of an object that says nothing
 
 
@@ -153,21 +154,55 @@ class Team:
         if self.ranks.size == 1:
             return
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in draws))
-        own = (repr(settings), ADDRESS.sub("", repr(explorer)), digest.hexdigest())
-        everyone = self.ranks.gather_all(own)
-        for what, values in zip(
-            ("settings", "explorer", "draws"), zip(*everyone, strict=True), strict=True
-        ):
-            rank = next((r for r, value in enumerate(values) if value != values[0]), None)
-            if rank is None:
-                continue
-            if what == "draws":
-                raise ValueError(
-                    f"ranks 0 and {rank} have different models or data: draws from their "
-                    "references, or the likelihood there, differ; seed what makes the data, or "
-                    "make it on one rank and broadcast it"
-                )
+        self.require_the_same_call(settings=settings, explorer=explorer)
+        digests = self.ranks.gather_all(digest.hexdigest())
+        rank = next((r for r, own in enumerate(digests) if own != digests[0]), None)
+        if rank is not None:
             raise ValueError(
-                f"all ranks must ask for the same run: the {what} of rank 0 are {values[0]}, "
-                f"those of rank {rank} {values[rank]}"
+                f"ranks 0 and {rank} have different models or data: draws from their references, "
+                "or the likelihood there, differ; seed what makes the data, or make it on one rank "
+                "and broadcast it"
             )
+
+    def require_the_same_call(self, **asked: Any) -> None:
+        """Compares what the ranks ask for, as it prints, before anything is made.
+
+        Raises
+        ------
+        ValueError
+            When it differs between ranks.
+        """
+        if self.ranks.size == 1:
+            return
+        own = {name: ADDRESS.sub("", repr(value)) for name, value in asked.items()}
+        everyone = self.ranks.gather_all(own)
+        for name in own:
+            values = [theirs.get(name) for theirs in everyone]
+            rank = next((r for r, value in enumerate(values) if value != values[0]), None)
+            if rank is not None:
+                raise ValueError(
+                    f"all ranks must ask for the same run: rank 0 has {name} = {values[0]}, rank "
+                    f"{rank} has {values[rank]}"
+                )
+
+    @contextlib.contextmanager
+    def one_run(self) -> Iterator[None]:
+        """Around what several ranks do together.
+
+        Raises
+        ------
+        CommunicationError
+            When another thread of this rank does so at the moment.
+        """
+        if self.ranks.size == 1:
+            yield
+            return
+        if not ONE_RUN.acquire(blocking=False):
+            raise CommunicationError(
+                f"rank {self.ranks.rank} has a run going on in another thread: ranks must agree on "
+                "the order of what they send, so let one thread make all runs under mpirun"
+            )
+        try:
+            yield
+        finally:
+            ONE_RUN.release()
