@@ -47,7 +47,7 @@ PYTHON_LAYERS = (
     {"program_store"},
     {"values_on_demand", "rewriting"},
     {"jaxprs"},
-    {"arrays", "blas", "collector", "errors", "one_thread", "precision", "witness"},
+    {"arrays", "blas", "collector", "errors", "one_thread", "precision", "waiting_room", "witness"},
     {"private_files"},
 )
 # The result hands over to what draws on it, and imports that only when asked.

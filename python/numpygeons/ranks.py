@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -186,7 +186,8 @@ def find_ranks() -> Ranks:
 @functools.cache
 def _join(started_by: Launcher) -> Ranks:
     try:
-        from mpi4py import MPI
+        with _waiting_room():
+            from mpi4py import MPI
     except ModuleNotFoundError as error:
         if error.name != "mpi4py":
             raise
@@ -223,6 +224,41 @@ def _join(started_by: Launcher) -> Ranks:
     ranks = Ranks(communicator)
     _say_farewell_at_exit(ranks, communicator, _witness(communicator))
     return ranks
+
+
+@contextlib.contextmanager
+def _waiting_room() -> Iterator[None]:
+    """While MPI starts, watches for ranks of this machine that have left already (MPICH)."""
+    names = ("PMI_RANK", "MPI_LOCALRANKID", "MPI_LOCALNRANKS")
+    numbers = [os.environ.get(name, "") for name in names]
+    if not all(number.isdigit() for number in numbers) or sys.platform != "linux":
+        yield
+        return
+    rank, own, n_here = map(int, numbers)
+    command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("waiting_room.py"))]
+    command += map(str, (os.getpid(), rank, rank - own, n_here))
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd="/"
+    ) as watcher:
+        assert watcher.stdin is not None
+        with watcher.stdin:
+            yield
+
+
+@contextlib.contextmanager
+def no_silent_exit() -> Iterator[None]:
+    """Within it `os._exit(0)` ends this process with 1: it leaves a run unfinished, and MPICH's
+    launcher would return 0. Copies of the process are left alone."""
+    before, own = os._exit, os.getpid()
+
+    def leave(status: int) -> NoReturn:
+        before(1 if status == 0 and os.getpid() == own else status)
+
+    os._exit = leave
+    try:
+        yield
+    finally:
+        os._exit = before
 
 
 def _library_version(mpi: Any) -> str:

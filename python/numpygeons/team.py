@@ -20,7 +20,7 @@ import numpy as np
 from numpygeons import _core
 from numpygeons.drivers.exploration import Replicas
 from numpygeons.errors import CommunicationError, NumpygeonsWarning
-from numpygeons.ranks import Ranks, alone
+from numpygeons.ranks import Ranks, alone, no_silent_exit
 
 Result = TypeVar("Result")
 ONE_RUN = threading.RLock()  # of several ranks
@@ -187,7 +187,7 @@ class Team:
 
     @contextlib.contextmanager
     def one_run(self) -> Iterator[None]:
-        """Around what several ranks do together.
+        """Around what several ranks do together; whoever ends in it has failed.
 
         Raises
         ------
@@ -203,6 +203,7 @@ class Team:
                 "the order of what they send, so let one thread make all runs under mpirun"
             )
         try:
-            yield
+            with no_silent_exit():
+                yield
         finally:
             ONE_RUN.release()

@@ -173,11 +173,13 @@ def test_ctrl_c_in_a_terminal_leaves_the_finished_rounds(tmp_path, mpiexec, envi
     assert digest(pt) == digest(pigeons(eight_schools, n_chains=6, n_rounds=17, show_report=False))
 
 
-@pytest.mark.parametrize(("n", "rank"), [(2, 1), (3, 0)])
-def test_a_killed_rank_ends_the_run_of_all_and_is_named(tmp_path, mpiexec, environment, n, rank):
+@pytest.mark.parametrize(
+    ("n", "rank", "how"), [(2, 1, "killed"), (3, 0, "killed"), (3, 1, "exits"), (2, 0, "exits")]
+)
+def test_a_lost_rank_ends_the_run_of_all_and_is_named(tmp_path, mpiexec, environment, n, rank, how):
     pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
     folder = tmp_path / "run"
-    process = start((n,), mpiexec, environment, "killed", folder, rank)
+    process = start((n,), mpiexec, environment, "killed", folder, rank, how)
     deadline = time.monotonic() + 60
     while max(_rounds(folder), default=0) < 6:
         assert time.monotonic() < deadline
