@@ -31,7 +31,7 @@ PYTHON_LAYERS = (
     {"result"},
     {"rounds"},
     {"between"},
-    {"programs", "starting_points", "traces", "team"},
+    {"programs", "starting_points", "traces", "team", "same_model"},
     {"measurement", "online", "constrained", "reference_draws", "draws_on_disk"},
     {"drivers", "distributed"},
     {"explorers"},
@@ -47,7 +47,17 @@ PYTHON_LAYERS = (
     {"program_store"},
     {"values_on_demand", "rewriting"},
     {"jaxprs"},
-    {"arrays", "blas", "collector", "errors", "one_thread", "precision", "waiting_room", "witness"},
+    {
+        "arrays",
+        "blas",
+        "collector",
+        "errors",
+        "one_thread",
+        "precision",
+        "signals",
+        "waiting_room",
+        "witness",
+    },
     {"private_files"},
 )
 # The result hands over to what draws on it, and imports that only when asked.

@@ -62,7 +62,8 @@ def _check(run: Rounds, before: Between) -> None:
         run.path, run.explorer, settings, run.target, replace(before, midway=None)
     )
     again.prepare()
-    again.advance(lambda *_: None)
+    with again.interrupts() as interrupts:
+        again.advance(lambda *_: None, None, interrupts)
     found = next(differences(run, again), None)
     if found is None:
         return

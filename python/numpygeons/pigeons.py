@@ -35,6 +35,7 @@ from numpygeons.settings import (
     as_recorders,
     check_workers,
 )
+from numpygeons.signals import is_ending, listening, raise_if_interrupted
 from numpygeons.team import Team
 
 Target = Callable[..., Any] | NumPyroPath | JaxTarget | PT
@@ -190,7 +191,7 @@ def pigeons(
     )
     n_processes = team.ranks.size if on is None else on.n_processes
     check_workers(driver, n_processes, team.n_threads)
-    with team.one_voice(), team.one_run():
+    with team.one_voice(), team.one_run(), listening(ends=False):
         team.require_the_same_call(
             checkpoint=checkpoint if isinstance(checkpoint, bool) else os.fspath(checkpoint),
             checked_round=checked_round,
@@ -317,7 +318,12 @@ def _refuse_changes(pt: PT, settings: Settings, explorer: Explorer | None) -> No
 @kept_programs()
 def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
     """Runs rounds until there are `total`, and the round `checked` again alone. Ctrl-C ends it,
-    leaving the finished ones."""
+    leaving the finished ones. SIGTERM does so too where there is a folder, and the process ends."""
+    with listening(ends=pt._folder is not None):
+        _run_rounds(pt, total, show_report, checked)
+
+
+def _run_rounds(pt: PT, total: int, show_report: bool, checked: int) -> None:
     rounds = pt._rounds
     rounds.settings = replace(rounds.settings, n_rounds=max(total, rounds.settings.n_rounds))
     if rounds.state.round >= total:
@@ -332,6 +338,7 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
             "pigeons(pt, checkpoint=...)"
         )
     rounds.prepare()
+    raise_if_interrupted()
     pt.interrupted = False
     with (
         team.one_run(),
@@ -373,7 +380,7 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
             pt.interrupted = True
             if folder is not None:  # the interrupt may have met the writing
                 team.on_first_rank(lambda: folder.write(rounds.state))
-        if folder is not None:
+        if folder is not None and not is_ending():
             team.on_first_rank(lambda: _write_samples(pt, folder))
         reporter.say(verdict(pt))
     if pt.interrupted:
@@ -381,5 +388,5 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
             f"interrupted in round {rounds.state.round + 1} of {total}: the result holds the "
             f"{rounds.state.round} finished rounds; pigeons(pt, n_rounds={total}) goes on",
             NumpygeonsWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

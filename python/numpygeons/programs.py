@@ -25,6 +25,7 @@ from numpygeons.path import Path
 from numpygeons.potential import Evaluate, State
 from numpygeons.reference_draws import batch_size, lower_reference
 from numpygeons.settings import Settings
+from numpygeons.signals import raise_if_interrupted
 
 DRIVERS: dict[str, type[FusedDriver] | type[StepwiseDriver] | type[DeviceDriver]] = {
     "fused": FusedDriver,
@@ -121,6 +122,7 @@ class Programs:
         missing = [key for key in lower if key not in programs]
         if not missing:
             return
+        raise_if_interrupted()
         start = time.perf_counter()
         with paused_collector():
             compiled = compile_together([lower[key] for key in missing])

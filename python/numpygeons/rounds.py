@@ -42,7 +42,7 @@ from numpygeons.records import RoundRecord
 from numpygeons.reference_draws import Batch, ReferenceDraws
 from numpygeons.settings import Settings, check_workers
 from numpygeons.starting_points import robust_location_and_scale, starting_points
-from numpygeons.team import Interrupts, Team
+from numpygeons.team import Interrupts, Stopped, Team
 from numpygeons.traces import Traces
 
 Purpose = _core.random.Purpose
@@ -281,20 +281,28 @@ class Rounds:
         parts = self.team.split(coordinator, replicas)
         for block, redrawn in self._blocks(number, coordinator.n_scans_done):
             n_redrawn += redrawn
-            with interrupts.agreed():
-                parts = driver.run(
-                    coordinator,
-                    parts,
-                    betas,
-                    own,
-                    block,
-                    lambda done: progress(number, done, 2**number),
-                )
+            stopped: Stopped | None = None
+            try:
+                with interrupts.agreed():
+                    parts = driver.run(
+                        coordinator,
+                        parts,
+                        betas,
+                        own,
+                        block,
+                        lambda done: progress(number, done, 2**number),
+                    )
+            except Stopped as caught:
+                stopped = caught
+                if not driver.stops_anywhere:
+                    raise
             self._record(traces, interrupts)
             if keeper is not None and coordinator.n_scans_done < 2**number:
-                self._show(keeper, parts, traces, n_redrawn)
+                self._show(keeper, parts, traces, n_redrawn, is_last=stopped is not None)
+            if stopped is not None:
+                raise stopped
         if traces.disk is not None:
-            with interrupts.agreed():
+            with interrupts.agreed(stops=False):
                 traces.disk.close()
         return parts, traces, n_redrawn
 
@@ -302,13 +310,13 @@ class Rounds:
         """Takes the draws of a block from the coordinator."""
         rank = self.team.ranks.rank
         if traces.leaves_draws_apart:
-            with interrupts.agreed():
+            with interrupts.agreed(stops=False):
                 traces.write(self._coordinator, rank)
             return
         x, log_reference = self._coordinator.take_draws()
         traces.append(x, log_reference)
         if traces.disk is not None:
-            with interrupts.agreed():
+            with interrupts.agreed(stops=False):
                 if rank == 0:
                     traces.write_all(x, log_reference)
 
@@ -318,10 +326,18 @@ class Rounds:
             return None
         return DiskDraws(self.draws_folder, number, self.path.dimension, self.path.dtype)
 
-    def _show(self, keeper: Keeper, parts: list[Replicas], traces: Traces, n_redrawn: int) -> None:
-        """Shows the round under way to the keeper, if it is time."""
+    def _show(
+        self,
+        keeper: Keeper,
+        parts: list[Replicas],
+        traces: Traces,
+        n_redrawn: int,
+        *,
+        is_last: bool,
+    ) -> None:
+        """Shows the round under way to the keeper, if it is time, or the last chance."""
         ranks = self.team.ranks
-        if not ranks.broadcast(ranks.rank == 0 and keeper.is_due()):
+        if not is_last and not ranks.broadcast(ranks.rank == 0 and keeper.is_due()):
             return
         if traces.disk is not None:
             traces.disk.sync()

@@ -21,10 +21,15 @@ from numpygeons import _core
 from numpygeons.drivers.exploration import Replicas
 from numpygeons.errors import CommunicationError, NumpygeonsWarning
 from numpygeons.ranks import Ranks, alone, no_silent_exit
+from numpygeons.signals import stopping
 
 Result = TypeVar("Result")
 ONE_RUN = threading.RLock()  # of several ranks
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in what Python says of an object that says nothing
+
+
+class Stopped(KeyboardInterrupt):
+    """All ranks have stopped after the same scan, in good order."""
 
 
 class Interrupts:
@@ -34,33 +39,38 @@ class Interrupts:
         self._ranks, self._coordinator = ranks, coordinator
         self._asked = False
 
-    def listen(self, number: int, frame: FrameType | None) -> None:
-        """Is the signal handler: the scan under way becomes the last one, on all ranks."""
+    def stop(self) -> None:
+        """Lets the scan under way be the last one, on all ranks."""
         self._asked = True
         self._coordinator.request_stop()
 
+    def listen(self, number: int, frame: FrameType | None) -> None:
+        """Is the signal handler of one rank of several."""
+        self.stop()
+
     @contextlib.contextmanager
-    def agreed(self) -> Iterator[None]:
-        """Around the scans of a block: what ends them on one rank ends them on all.
+    def agreed(self, *, stops: bool = True) -> Iterator[None]:
+        """Around the scans of a block: what ends them on one rank ends them on all. Without
+        `stops` errors alone do.
 
         Raises
         ------
-        KeyboardInterrupt
+        Stopped
             When any rank was interrupted.
         """
-        if self._ranks.size == 1:
-            yield
-            return
         if self._asked:  # between two blocks, or two rounds
             self._coordinator.request_stop()
-        error: BaseException | None = None
-        try:
+        if self._ranks.size == 1:
             yield
-        except BaseException as caught:
-            error = caught
-        self._ranks.agree(error)
-        if self._coordinator.stopped:
-            raise KeyboardInterrupt
+        else:
+            error: BaseException | None = None
+            try:
+                yield
+            except BaseException as caught:
+                error = caught
+            self._ranks.agree(error)
+        if stops and self._coordinator.stopped:
+            raise Stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +116,16 @@ class Team:
 
     @contextlib.contextmanager
     def interrupts(self, coordinator: _core.engine.Coordinator) -> Iterator[Interrupts]:
-        """Keeps Ctrl-C from ending one rank of several where the others do not expect it."""
+        """Lets Ctrl-C end rounds in good order, all ranks after the same scan."""
         interrupts = Interrupts(self.ranks, coordinator)
         if self.ranks.size == 1 or threading.current_thread() is not threading.main_thread():
-            yield interrupts
+            with stopping(interrupts.stop):
+                yield interrupts
             return
         old = signal.signal(signal.SIGINT, interrupts.listen)
         try:
-            yield interrupts
+            with stopping(interrupts.stop):
+                yield interrupts
         finally:
             signal.signal(signal.SIGINT, old)
 

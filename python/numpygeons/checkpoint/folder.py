@@ -231,7 +231,8 @@ class Folder:
         own = {"kind": file.ROUND, "number": state.round, "run": self.run.id}
         file.write(self.path / round_file(state.round), arrays, {**own, **header})
         old = [round_file(number) for number in finished_rounds(self.path)[:-KEPT]]
-        old += [name for name in os.listdir(self.path) if UNFINISHED.fullmatch(name)]
+        begun = ((UNFINISHED.fullmatch(name), name) for name in os.listdir(self.path))
+        old += [name for m, name in begun if m and int(m[1]) <= state.round]
         for name in old:
             with suppress(OSError):
                 (self.path / name).unlink()
