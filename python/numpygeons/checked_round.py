@@ -59,7 +59,7 @@ def check_round(run: Rounds, before: Between) -> None:
 def _check(run: Rounds, before: Between) -> None:
     settings = replace(run.settings, record=_in_memory(run.settings.record))
     again = Rounds.loaded(
-        run.path, run.explorer, settings, run.target, replace(before, midway=None)
+        run.path, run.explorer, settings, run.target, replace(before, midway=None, pilot=None)
     )
     again.prepare()
     with again.interrupts() as interrupts:

@@ -40,6 +40,7 @@ from numpygeons.precision import run_precision
 from numpygeons.programs import Programs, first_operands
 from numpygeons.records import RoundRecord
 from numpygeons.reference_draws import Batch, ReferenceDraws
+from numpygeons.same_model import check_same_model, pilot_of
 from numpygeons.settings import Settings, check_workers
 from numpygeons.starting_points import robust_location_and_scale, starting_points
 from numpygeons.team import Interrupts, Stopped, Team
@@ -118,6 +119,8 @@ class Rounds:
         ------
         ValueError
             When the ranks do not all have the same run before them.
+        CheckpointError
+            When the model is not the one that the run was made with.
         """
         if not self.is_prepared:
             with one_thread(), run_precision(self.path.dtype), one_blas_thread():
@@ -154,6 +157,11 @@ class Rounds:
         pilot = self._reference.batch(Purpose.initial_state, 0).states
         self._reference_v: Floats = np.sort(np.asarray(pilot.v, np.float64))[::-1]
         self.team.require_the_same(settings, explorer, np.asarray(pilot.x), np.asarray(pilot.v))
+        was, now = self.state.pilot, pilot_of(pilot)
+        if was is None:
+            self.state = replace(self.state, pilot=now)
+        else:
+            self.team.on_first_rank(partial(check_same_model, was, now))
         if not self.is_started:
             replicas = starting_points(path, evaluate, self._reference, pilot, n)
             self.state = self._start(replicas, np.asarray(pilot.x, np.float64))
@@ -170,6 +178,7 @@ class Rounds:
             tuning=self.explorer.start(Start(betas=betas, centre=centre, scale=scale)),
             centres=np.tile(centre, (n, 1)),
             scales=np.tile(scale, (n, 1)),
+            pilot=self.state.pilot,
         )
 
     @property
@@ -234,6 +243,7 @@ class Rounds:
             traces=traces,
             data=data,
             evidence=evidence,
+            pilot=before.pilot,
         )
         self.programs.seconds = 0.0  # they belonged to this round's record
         return record

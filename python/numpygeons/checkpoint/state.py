@@ -22,6 +22,7 @@ from numpygeons.online import OnlineMoments
 from numpygeons.path import Path
 from numpygeons.potential import State
 from numpygeons.records import RoundRecord
+from numpygeons.same_model import Pilot
 from numpygeons.settings import Settings
 from numpygeons.traces import Traces
 
@@ -36,6 +37,7 @@ MATRICES = (  # arrays of `RoundData`
     "squared_deviations",
     "snapshots",
 )
+OF_PILOT = ("x", "log_reference", "v")
 SO_FAR = ("v", "replicas", "statistic_sums", "snapshots", "moments", "chains")  # UnfinishedRound
 
 
@@ -63,6 +65,10 @@ def to_arrays(state: Between) -> tuple[Arrays, dict[str, Any]]:
             arrays[f"data.{name}"] = getattr(data, name)
     if state.traces is not None:
         header["traces"] = _put_traces(arrays, state.traces)
+    if state.pilot is not None:
+        header["pilot"] = state.pilot.machine
+        for name in OF_PILOT:
+            arrays[f"pilot.{name}"] = getattr(state.pilot, name)
     return arrays, header
 
 
@@ -141,8 +147,16 @@ def results_from_arrays(arrays: Arrays, header: dict[str, Any]) -> Between:
     records: tuple[RoundRecord, ...] = put_together(header["records"], arrays)
     plain: dict[str, Any] = {name: arrays[name] for name in PLAIN}
     n_chains, dimension = arrays["centres"].shape
+    pilot = None
+    if "pilot" in header:
+        draws: dict[str, Any] = {name: arrays[f"pilot.{name}"] for name in OF_PILOT}
+        pilot = Pilot(machine=header["pilot"], **draws)
     return replace(
-        nowhere(n_chains, dimension), records=records, data=_data(arrays, header), **plain
+        nowhere(n_chains, dimension),
+        records=records,
+        data=_data(arrays, header),
+        pilot=pilot,
+        **plain,
     )
 
 
