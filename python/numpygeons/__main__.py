@@ -52,6 +52,9 @@ def own_version() -> str:
 
 def run(folder: Path) -> int:
     """Does the run whose call is in the folder."""
+    if not folder.is_dir():
+        print(f"numpygeons: there is no folder {folder}", file=sys.stderr)
+        return WRONG
     first = own_rank() == 0
     # Queues end jobs with SIGTERM, and shells hide SIGINT from the background. One rank that is
     # interrupted tells the others; two at once would each wait for the other.

@@ -57,14 +57,15 @@ def refuse_forked() -> None:
 
 
 def _jax_has_started() -> bool:
-    """Whether JAX has started its threads, as far as it tells."""
+    """Whether JAX has started its threads; where it does not tell, whether it was asked for any."""
     bridge = sys.modules.get("jax._src.xla_bridge")
-    return bool(getattr(bridge, "backends_are_initialized", bool)())
+    started = getattr(bridge, "backends_are_initialized", None)
+    return _was_used if started is None else bool(started())
 
 
 def _mark() -> None:
     global _is_forked, _TURN
-    _is_forked = _is_forked or _was_used or _jax_has_started()
+    _is_forked = _is_forked or _jax_has_started()
     _TURN = threading.RLock()  # whoever held it is not in this process
 
 

@@ -213,6 +213,10 @@ def test_a_file_in_the_place_of_the_link_is_refused_and_stays(here, compiles_not
     with pytest.raises(ValueError, match=r"latest is a file, .*: move the file away, or name a"):
         run(checkpoint=True)
     assert (here / "results" / "latest").read_text() == "mine"
+    (here / "results" / "latest").unlink()
+    os.mkfifo("results/latest")
+    with pytest.raises(ValueError, match=r"latest is a file, .*: move the file away, or name a"):
+        run(checkpoint=True)
     assert os.listdir("results") == ["latest"]
 
 

@@ -167,6 +167,12 @@ def test_other_ranks_leave_signals_to_the_first(tmp_path, signals, monkeypatch):
     assert note.end == "finished"
 
 
+def test_a_folder_that_is_not_there_is_not_made(tmp_path, capsys):
+    assert command_line.main(["run", str(tmp_path / "nowhere")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_folder_without_a_run_says_so(tmp_path):
     done = command("run", str(tmp_path))
     assert done.returncode == 1

@@ -175,7 +175,8 @@ class Folder:
             path = Path(checkpoint).absolute()
         _refuse_other(path, run)
         latest = path.parents[1] / "latest"
-        if checkpoint is True and latest.is_file() and not latest.is_symlink():
+        is_ours = latest.is_symlink() or latest.is_dir() or not latest.exists()
+        if checkpoint is True and not is_ours:
             raise ValueError(
                 f"{latest} is a file, where a link is to lead to the last run: move the file away, "
                 'or name a folder, as in checkpoint="folder"'
