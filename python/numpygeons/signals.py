@@ -42,7 +42,8 @@ def _in_main_thread() -> bool:
 @contextlib.contextmanager
 def listening(*, ends: bool) -> Iterator[None]:
     """Within it Ctrl-C is not lost, and with `ends` SIGTERM acts alike, and ends the process
-    afterwards. Signals for which the user has handlers, and other threads, are left alone."""
+    afterwards, if it would have done so before. Signals for which the user has handlers, and other
+    threads, are left alone."""
     if not _in_main_thread():
         yield
         return
@@ -51,7 +52,8 @@ def listening(*, ends: bool) -> Iterator[None]:
     }
     ours = {
         signal.SIGINT: before[signal.SIGINT] is signal.default_int_handler,
-        signal.SIGTERM: ends and before[signal.SIGTERM] is signal.SIG_DFL,
+        signal.SIGTERM: ends
+        and before[signal.SIGTERM] in (signal.SIG_DFL, signal.default_int_handler),
     }
     if before[signal.SIGINT] is not _hear:
         _heard.interrupt = _heard.end = False
@@ -64,7 +66,7 @@ def listening(*, ends: bool) -> Iterator[None]:
         for number, handler in before.items():
             if ours[number]:
                 signal.signal(number, handler)
-        if ours[signal.SIGTERM] and _heard.end:
+        if ours[signal.SIGTERM] and _heard.end and before[signal.SIGTERM] is signal.SIG_DFL:
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):
                     stream.flush()

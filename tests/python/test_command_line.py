@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import numpygeons.__main__ as command_line
-from numpygeons import load, pigeons
+from numpygeons import NumpygeonsWarning, load, pigeons
 from numpygeons.checkpoint import file
 from numpygeons.distributed import launcher
 from numpygeons.distributed.call import Call, write_call
@@ -148,6 +148,23 @@ def test_a_terminated_rank_keeps_its_rounds(tmp_path, signals, monkeypatch):
         command_line.run(tmp_path)
     (note,) = notes(tmp_path)
     assert note.end == "interrupted"
+
+
+def test_a_terminated_rank_writes_the_round_under_way(tmp_path, signals, monkeypatch):
+    pigeons(normal, n_chains=2, n_rounds=1, checkpoint=tmp_path, show_report=False)
+    write_call(tmp_path, Call(n_rounds=11, n_threads=1, show_report=False))
+    left = [signal.SIGTERM]
+
+    def scans(number, *_):
+        if number == 11 and left:
+            signal.raise_signal(left.pop())
+
+    monkeypatch.setattr("numpygeons.report.Reporter.scans", staticmethod(scans))
+    with pytest.warns(NumpygeonsWarning, match="interrupted in round 11 of 11"):
+        assert command_line.run(tmp_path) == 130
+    (note,) = notes(tmp_path)
+    assert note.end == "interrupted"
+    assert load(tmp_path)._rounds.state.midway.scans.n_done > 0
 
 
 def test_other_ranks_leave_signals_to_the_first(tmp_path, signals, monkeypatch):
