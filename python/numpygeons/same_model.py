@@ -9,6 +9,7 @@ come back to the bit, and elsewhere to rounding.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -43,8 +44,14 @@ def pilot_of(states: State) -> Pilot:
         x=x[:n],
         log_reference=np.asarray(states.log_reference[:n], np.float64),
         v=np.asarray(states.v[:n], np.float64),
-        machine=f"{name_for_this_machine()} numpyro {version('numpyro')}",
+        machine=_here(),
     )
+
+
+@cache
+def _here() -> str:
+    """This machine's processor, and the versions of the packages that decide the bits."""
+    return f"{name_for_this_machine()} numpyro {version('numpyro')}"
 
 
 def check_same_model(was: Pilot, now: Pilot) -> None:
