@@ -31,7 +31,7 @@ PYTHON_LAYERS = (
     {"result"},
     {"rounds"},
     {"between"},
-    {"programs", "starting_points", "traces", "team"},
+    {"programs", "starting_points", "traces", "team", "same_model"},
     {"measurement", "online", "constrained", "reference_draws", "draws_on_disk", "flags"},
     {"drivers", "distributed", "evidence"},
     {"explorers"},
@@ -44,6 +44,7 @@ PYTHON_LAYERS = (
     {"model_checks", "flat", "model_jaxpr"},
     {"settings", "records", "ranks"},
     {"compilation_cache"},
+    {"program_store"},
     {"values_on_demand", "rewriting"},
     {"jaxprs"},
     {
@@ -51,11 +52,14 @@ PYTHON_LAYERS = (
         "blas",
         "collector",
         "errors",
-        "witness",
-        "program_store",
+        "one_thread",
         "precision",
+        "signals",
+        "waiting_room",
+        "witness",
         "xla_interface",
     },
+    {"private_files"},
 )
 # The result hands over to what draws on it, and imports that only when asked.
 LATE = {("result", name) for name in ("report", "to_arviz", "plots", "checkpoint")}

@@ -8,13 +8,18 @@ import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+from numpygeons.checkpoint.loading import read_results
 from numpygeons.distributed.call import read_call
 from numpygeons.distributed.ranks_log import own_rank, rank_log
-from numpygeons.errors import NumpygeonsWarning
+from numpygeons.errors import CheckpointError, NumpygeonsWarning
 from numpygeons.pigeons import load, pigeons
+from numpygeons.result import PT
 
 INTERRUPTED = 130  # as shells call what SIGINT ended
+WRONG = 2  # what was asked for cannot be done
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,6 +52,9 @@ def own_version() -> str:
 
 def run(folder: Path) -> int:
     """Does the run whose call is in the folder."""
+    if not folder.is_dir():
+        print(f"numpygeons: there is no folder {folder}", file=sys.stderr)
+        return WRONG
     first = own_rank() == 0
     # Queues end jobs with SIGTERM, and shells hide SIGINT from the background. One rank that is
     # interrupted tells the others; two at once would each wait for the other.
@@ -70,8 +78,14 @@ def run(folder: Path) -> int:
 
 
 def report(folder: Path) -> int:
-    """Prints the table of the run in the folder."""
-    print(load(folder).report())
+    """Prints the table of the run in the folder; runs no code of it."""
+    try:
+        settings, state = read_results(folder)
+    except (CheckpointError, OSError) as error:
+        print(f"numpygeons: {error}", file=sys.stderr)
+        return WRONG
+    stored: Any = SimpleNamespace(settings=settings, state=state)  # all of `Rounds` that it reads
+    print(PT(stored, lambda *_: None).report())
     return 0
 
 

@@ -11,6 +11,7 @@ from numpygeons import _core
 from numpygeons.arrays import Floats
 from numpygeons.drivers.exploration import Replicas
 from numpygeons.records import RoundRecord
+from numpygeons.same_model import Pilot
 from numpygeons.traces import Traces
 
 
@@ -39,6 +40,7 @@ class Between:
     data: _core.engine.RoundData | None = None
     evidence: _core.evidence.RoundEvidence | None = None  # None once loaded, until asked for
     midway: Midway | None = None  # in the next round
+    pilot: Pilot | None = None  # what the model said first; None where that was not written down
 
     @property
     def round(self) -> int:

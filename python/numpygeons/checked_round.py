@@ -59,10 +59,11 @@ def check_round(run: Rounds, before: Between) -> None:
 def _check(run: Rounds, before: Between) -> None:
     settings = replace(run.settings, record=_in_memory(run.settings.record))
     again = Rounds.loaded(
-        run.path, run.explorer, settings, run.target, replace(before, midway=None)
+        run.path, run.explorer, settings, run.target, replace(before, midway=None, pilot=None)
     )
     again.prepare()
-    again.advance(lambda *_: None)
+    with again.interrupts() as interrupts:
+        again.advance(lambda *_: None, None, interrupts)
     found = next(differences(run, again), None)
     if found is None:
         return

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_lock = threading.Lock()
+_n_pauses = 0  # of this process, in all its threads
+_was_on = False
 
 
 @contextmanager
 def paused_collector() -> Iterator[None]:
     """Without collections of cyclic garbage: what tracing makes sets off several, each of which
-    looks through every object of JAX and NumPyro. A collector that is off stays off."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
+    looks through every object of JAX and NumPyro. They go on after the last pause of all threads; a
+    collector that is off stays off."""
+    global _n_pauses, _was_on
+    with _lock:
+        if _n_pauses == 0:
+            _was_on = gc.isenabled()
+            gc.disable()
+        _n_pauses += 1
     try:
         yield
     finally:
-        gc.enable()
+        with _lock:
+            _n_pauses -= 1
+            if _n_pauses == 0 and _was_on:
+                gc.enable()

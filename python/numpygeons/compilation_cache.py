@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import jax
 
+from numpygeons.one_thread import refuse_forked
 from numpygeons.program_store import ProgramStore
 
 logger = logging.getLogger(__name__)
@@ -60,8 +61,9 @@ def kept_programs() -> Iterator[None]:
 
     The folder is NUMPYGEONS_CACHE, or JAX's own if the user has set that, or one of the user's
     cache folder; "off", "0" or nothing switch it off. Where it cannot be written to, the log says
-    so once, and programs are compiled.
+    so once, and programs are compiled. In a forked process: RuntimeError, as `refuse_forked`.
     """
+    refuse_forked()
     with _using(_USE.get() or _asked_for()):
         yield
 

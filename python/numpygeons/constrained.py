@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numpygeons.compilation_cache import kept_programs
+from numpygeons.one_thread import one_thread
 from numpygeons.path import Path
 from numpygeons.precision import run_precision
 
@@ -18,6 +19,7 @@ CHUNK = 1024  # draws at a time: bounds the memory, and one compilation serves a
 
 
 @kept_programs()
+@one_thread()
 def map_draws(path: Path, x: npt.NDArray[Any], *, to: str = "constrain") -> Sites:
     """The path's function `to` ("constrain" or "log_likelihood") of every row of x.
 

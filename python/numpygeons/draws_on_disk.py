@@ -3,7 +3,8 @@
 A file `round-07.rank-0.draws` is a row of segments: eight bytes that say so, the number of draws
 and the CRC-32 of what follows (8 bytes each, little endian), then the scans (8 bytes each), log
 gamma_0 (8), and the states in the model's number type. What a writer that was killed has left of
-its last segment is cut off before the next one is written.
+its last segment is cut off before the next one is written. The CRC starts from the round's number,
+so that a file under the name of another round is not believed; in older files it starts from zero.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from numpygeons.arrays import Floats, Reals
 from numpygeons.errors import CheckpointError
+from numpygeons.private_files import make_folders, open_new
 
 MAGIC = b"NGDRAWS\n"
 NUMBERS = struct.Struct("<QQ")  # draws, CRC-32
@@ -60,7 +62,9 @@ class DiskDraws:
         try:
             if self._file is None:
                 self._file = self._opened(rank)
-            self._file.write(MAGIC + NUMBERS.pack(len(scans), zlib.crc32(payload)) + payload)
+            self._file.write(
+                MAGIC + NUMBERS.pack(len(scans), zlib.crc32(payload, self.number)) + payload
+            )
         except OSError as error:
             raise self._cannot_write(error) from error
 
@@ -121,9 +125,9 @@ class DiskDraws:
 
     def _opened(self, rank: int) -> BinaryIO:
         """The file of a rank, at the end of its last whole segment."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folders(self.folder)
         path = self.folder / f"round-{self.number:02d}.rank-{rank}.draws"
-        file = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115 - stays open
+        file = open(path, "r+b") if path.exists() else open_new(path)  # noqa: SIM115 - stays open
         end = 0
         for _ in self._segments(file):
             end = file.tell()
@@ -140,7 +144,7 @@ class DiskDraws:
             if n * width > end - file.tell():
                 return
             payload = file.read(n * width)
-            if zlib.crc32(payload) != checksum:
+            if checksum not in (zlib.crc32(payload, self.number), zlib.crc32(payload)):
                 return
             scans = np.frombuffer(payload, "<u8", n)
             logs = np.frombuffer(payload, "<f8", n, 8 * n)

@@ -19,6 +19,7 @@ from numpygeons.collector import paused_collector
 from numpygeons.flat import FlatLayout, default_float
 from numpygeons.model_jaxpr import Traced
 from numpygeons.model_program import default_key, trace_model, typed_key
+from numpygeons.one_thread import one_thread
 from numpygeons.rewriting.program import rewritten
 
 __all__ = ["JaxTarget", "NumPyroPath", "Path", "as_path"]
@@ -195,6 +196,7 @@ class Path:
 _PATHS: WeakKeyDictionary[NumPyroPath | JaxTarget, dict[np.dtype[Any], Path]] = WeakKeyDictionary()
 
 
+@one_thread()
 def as_path(
     target: Any,
     model_args: tuple[Any, ...] = (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -36,6 +37,7 @@ from numpygeons.settings import (
     as_recorders,
     check_workers,
 )
+from numpygeons.signals import is_ending, listening, raise_if_interrupted
 from numpygeons.team import Team
 
 Target = Callable[..., Any] | NumPyroPath | JaxTarget | PT
@@ -193,7 +195,15 @@ def pigeons(
     )
     n_processes = team.ranks.size if on is None else on.n_processes
     check_workers(driver, n_processes, team.n_threads)
-    with team.one_voice():
+    with team.one_voice(), team.one_run(), listening(ends=False):
+        team.require_the_same_call(
+            checkpoint=checkpoint if isinstance(checkpoint, bool) else os.fspath(checkpoint),
+            checked_round=checked_round,
+            show_report=bool(show_report),
+            settings=settings,
+            explorer=explorer,
+            rounds=len(target.rounds) if isinstance(target, PT) else 0,
+        )
         if isinstance(target, PT):
             given = {"model_args": model_args, "model_kwargs": model_kwargs}
             given = {name: value for name, value in given.items() if value}
@@ -260,6 +270,13 @@ def _started(
     return PT(rounds, partial(_continue, show_report=show_report), folder)
 
 
+def _write_samples(pt: PT, folder: Folder) -> None:
+    """Leaves the draws by site beside the checkpoints."""
+    samples = pt._kept_samples()
+    if samples is not None:
+        folder.write_samples(len(pt.rounds), samples)
+
+
 def _folder_of(pt: PT, checkpoint: Any) -> Path:
     """Where the run is written down, to go on in other processes: its own folder, unless
     `checkpoint` names another."""
@@ -321,7 +338,12 @@ def _refuse_changes(
 @kept_programs()
 def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
     """Runs rounds until there are `total`, and the round `checked` again alone. Ctrl-C ends it,
-    leaving the finished ones."""
+    leaving the finished ones. SIGTERM does so too where there is a folder, and the process ends."""
+    with listening(ends=pt._folder is not None):
+        _run_rounds(pt, total, show_report, checked)
+
+
+def _run_rounds(pt: PT, total: int, show_report: bool, checked: int) -> None:
     rounds = pt._rounds
     rounds.settings = replace(rounds.settings, n_rounds=max(total, rounds.settings.n_rounds))
     if rounds.state.round >= total:
@@ -336,8 +358,10 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
             "pigeons(pt, checkpoint=...)"
         )
     rounds.prepare()
+    raise_if_interrupted()
     pt.interrupted = False
     with (
+        team.one_run(),
         rounds.interrupts() as interrupts,
         Reporter(
             show=show_report and team.ranks.rank == 0,
@@ -376,6 +400,8 @@ def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
             pt.interrupted = True
             if folder is not None:  # the interrupt may have met the writing
                 team.on_first_rank(lambda: folder.write(rounds.state))
+        if folder is not None and not is_ending():
+            team.on_first_rank(lambda: _write_samples(pt, folder))
         reporter.say(verdict(pt))
     if pt.interrupted:
         warn_user(

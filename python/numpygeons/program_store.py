@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import time
 from hashlib import blake2b
 from pathlib import Path
+
+from numpygeons.private_files import make_folders, open_new, others_may_write, temporary_name
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +34,15 @@ class ProgramStore:
         Raises
         ------
         OSError
-            When nothing can be written there.
+            When nothing can be written there, or another user could write there too.
         """
         self._root, self._folder, self._most_bytes = root, root / name, most_bytes
         self._unswept = most_bytes  # bytes written since the last look at the folder's size
         self._is_full = False
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in (root, self._folder):
+            make_folders(folder)
+            if why := others_may_write(folder):
+                raise PermissionError(f"{folder} holds programs that would be run, and {why}")
         if not os.access(self._folder, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(f"no permission to write to {self._folder}")
 
@@ -83,13 +86,13 @@ class ProgramStore:
         return self._folder / (blake2b(key.encode(), digest_size=20).hexdigest() + SUFFIX)
 
     def _write(self, path: Path, content: bytes) -> None:
-        handle, unfinished = tempfile.mkstemp(suffix=UNFINISHED, dir=self._folder)
+        unfinished = temporary_name(path).with_suffix(UNFINISHED)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open_new(unfinished) as file:
                 file.write(content)
             os.replace(unfinished, path)
         except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
 
     def _sweep(self) -> None:

@@ -20,10 +20,12 @@ from numpygeons.drivers.lanes import width
 from numpygeons.drivers.stepwise import StepwiseDriver
 from numpygeons.explorers.base import N_LOGS, Explorer, Noise, Proposals, Start, operands
 from numpygeons.explorers.checks import check_sizes, check_tuning, checked, is_trusted
+from numpygeons.one_thread import one_thread
 from numpygeons.path import Path
 from numpygeons.potential import Evaluate, State
 from numpygeons.reference_draws import batch_size, lower_reference
 from numpygeons.settings import Settings
+from numpygeons.signals import raise_if_interrupted
 
 DRIVERS: dict[str, type[FusedDriver] | type[StepwiseDriver] | type[DeviceDriver]] = {
     "fused": FusedDriver,
@@ -112,10 +114,15 @@ class Programs:
 
     def _compile(self, lower: dict[Any, Callable[[], Lowered]]) -> None:
         """Compiles what the path does not have."""
+        with one_thread():
+            self._compile_missing(lower)
+
+    def _compile_missing(self, lower: dict[Any, Callable[[], Lowered]]) -> None:
         programs = self._path.programs
         missing = [key for key in lower if key not in programs]
         if not missing:
             return
+        raise_if_interrupted()
         start = time.perf_counter()
         with paused_collector():
             compiled = compile_together([lower[key] for key in missing])

@@ -11,9 +11,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -31,6 +33,8 @@ SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "MPI_LOCALNR
 # in a job of four tasks is one process.
 NUMBERS = ("PMIX_RANK", "PALS_RANKID")
 INSTALL = "pip install 'numpygeons-core[mpi]'"
+LONGEST = 120  # bytes of what is said of a collective
+PASSED_THROUGH = ("ranks.py", "team.py", "contextlib.py")  # on the way to a collective
 # An abort kills the others in the middle of their sentence, and the launcher may then drop what it
 # has not passed on yet.
 SECONDS_TO_TALK = 0.5
@@ -64,11 +68,11 @@ class Ranks:
         """`thing` of the rank `root`, on all ranks; anything that can be pickled."""
         if not 0 <= root < self.size:
             raise ValueError(f"root must lie between 0 and {self.size - 1}: got {root}")
-        return self._share(thing, (root,))[0]
+        return self._share(thing, (root,), f"broadcast from rank {root}")[0]
 
     def gather_all(self, thing: T) -> list[T]:
         """The things of all ranks, in order of rank, on all of them."""
-        return self._share(thing, range(self.size))
+        return self._share(thing, range(self.size), "gather_all")
 
     def agree(self, error: BaseException | None) -> None:
         """Raises on all ranks where any brings an error; its own on a rank that has one.
@@ -80,7 +84,7 @@ class Ranks:
         if error is not None and (broken or isinstance(error, CommunicationError)):
             raise error  # the others notice by themselves
         told = None if error is None else (_pickled_type(error), type(error).__name__, str(error))
-        all_told = self.gather_all(told)
+        all_told = self._share(told, range(self.size), "agree")
         if error is not None:
             raise error
         for rank, theirs in enumerate(all_told):
@@ -96,7 +100,7 @@ class Ranks:
             os._exit(code)
         raise SystemExit(code)
 
-    def _share(self, thing: T, roots: range | tuple[int, ...]) -> list[T]:
+    def _share(self, thing: T, roots: range | tuple[int, ...], what: str) -> list[T]:
         if not isinstance(self.communicator, comm.MpiCommunicator):
             return [thing]
         own, error = b"", None
@@ -106,7 +110,11 @@ class Ranks:
             except Exception as caught:  # the others wait: tell them first
                 error = caught
         size = -1.0 if error is not None else float(len(own))
-        sizes = self.communicator.allgather(np.array([size]))[:, 0]
+        what += _place()
+        tag = float(zlib.crc32(what.encode()))
+        sizes, tags = self.communicator.allgather(np.array([size, tag])).T
+        if np.any(tags != tag):
+            self._refuse_disorder(what)
         if error is not None:
             raise error
         things: list[T] = []
@@ -119,6 +127,28 @@ class Ranks:
             self.communicator.broadcast(data, root)
             things.append(thing if root == self.rank else pickle.loads(data.data))
         return things
+
+    def _refuse_disorder(self, what: str) -> NoReturn:
+        """Names what the ranks were about to do together, where it is not the same."""
+        text = np.frombuffer(what.encode()[:LONGEST].ljust(LONGEST), np.uint8)
+        texts = self.communicator.allgather(text.astype(np.float64)).astype(np.uint8)
+        names = [row.tobytes().decode(errors="replace").strip() for row in texts]
+        other = next(rank for rank, name in enumerate(names) if name != names[0])
+        raise CommunicationError(
+            f"the ranks are out of step: rank 0 is at {names[0]}, rank {other} at {names[other]}; "
+            "all ranks must make the same calls in the same order, with the same arguments"
+        )
+
+
+def _place() -> str:
+    """Where in this package the ranks come together; nothing where the caller is elsewhere, who may
+    do it at several places."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and os.path.basename(frame.f_code.co_filename) in PASSED_THROUGH:
+        frame = frame.f_back
+    if frame is None or not frame.f_globals.get("__name__", "").startswith("numpygeons."):
+        return ""
+    return f" in {frame.f_code.co_name}"
 
 
 @functools.cache
@@ -156,7 +186,8 @@ def find_ranks() -> Ranks:
 @functools.cache
 def _join(started_by: Launcher) -> Ranks:
     try:
-        from mpi4py import MPI
+        with _waiting_room():
+            from mpi4py import MPI
     except ModuleNotFoundError as error:
         if error.name != "mpi4py":
             raise
@@ -193,6 +224,41 @@ def _join(started_by: Launcher) -> Ranks:
     ranks = Ranks(communicator)
     _say_farewell_at_exit(ranks, communicator, _witness(communicator))
     return ranks
+
+
+@contextlib.contextmanager
+def _waiting_room() -> Iterator[None]:
+    """While MPI starts, watches for ranks of this machine that have left already (MPICH)."""
+    names = ("PMI_RANK", "MPI_LOCALRANKID", "MPI_LOCALNRANKS")
+    numbers = [os.environ.get(name, "") for name in names]
+    if not all(number.isdigit() for number in numbers) or sys.platform != "linux":
+        yield
+        return
+    rank, own, n_here = map(int, numbers)
+    command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("waiting_room.py"))]
+    command += map(str, (os.getpid(), rank, rank - own, n_here))
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd="/"
+    ) as watcher:
+        assert watcher.stdin is not None
+        with watcher.stdin:
+            yield
+
+
+@contextlib.contextmanager
+def no_silent_exit() -> Iterator[None]:
+    """Within it `os._exit(0)` ends this process with 1: it leaves a run unfinished, and MPICH's
+    launcher would return 0. Copies of the process are left alone."""
+    before, own = os._exit, os.getpid()
+
+    def leave(status: int) -> NoReturn:
+        before(1 if status == 0 and os.getpid() == own else status)
+
+    os._exit = leave
+    try:
+        yield
+    finally:
+        os._exit = before
 
 
 def _library_version(mpi: Any) -> str:

@@ -324,7 +324,12 @@ class PT:
 
         if self._rounds.team.ranks.rank > 0:
             return
-        self._run = save(self._rounds, self._run, path)
+        self._run = save(self._rounds, self._run, path, self._kept_samples())
+
+    def _kept_samples(self) -> dict[str, npt.NDArray[Any]] | None:
+        """The samples, where memory holds the draws."""
+        traces = self._rounds.state.traces
+        return self.samples if traces is not None and traces.keeps_draws else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled whole, draws and target, to be read and to go on in any process; a copy has no

@@ -33,15 +33,17 @@ from numpygeons.explorers.base import (
 from numpygeons.explorers.checks import check_adapted
 from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.measurement import ideal_restarts, measure
+from numpygeons.one_thread import one_thread
 from numpygeons.path import Path
 from numpygeons.potential import make_evaluate
 from numpygeons.precision import run_precision
 from numpygeons.programs import Programs, first_operands
 from numpygeons.records import RoundRecord
 from numpygeons.reference_draws import Batch, ReferenceDraws
+from numpygeons.same_model import check_same_model, pilot_of
 from numpygeons.settings import Settings, check_workers
 from numpygeons.starting_points import robust_location_and_scale, starting_points
-from numpygeons.team import Interrupts, Team
+from numpygeons.team import Interrupts, Stopped, Team
 from numpygeons.traces import Traces
 
 Purpose = _core.random.Purpose
@@ -122,9 +124,11 @@ class Rounds:
         ------
         ValueError
             When the ranks do not all have the same run before them.
+        CheckpointError
+            When the model is not the one that the run was made with.
         """
         if not self.is_prepared:
-            with run_precision(self.path.dtype), one_blas_thread():
+            with one_thread(), run_precision(self.path.dtype), one_blas_thread():
                 self._prepare()
             self.is_prepared = self.is_started = True
 
@@ -158,6 +162,11 @@ class Rounds:
         pilot = self._reference.batch(Purpose.initial_state, 0).states
         self._reference_v: Floats = np.sort(np.asarray(pilot.v, np.float64))[::-1]
         self.team.require_the_same(settings, explorer, np.asarray(pilot.x), np.asarray(pilot.v))
+        was, now = self.state.pilot, pilot_of(pilot)
+        if was is None:
+            self.state = replace(self.state, pilot=now)
+        else:
+            self.team.on_first_rank(partial(check_same_model, was, now))
         if not self.is_started:
             replicas = starting_points(path, evaluate, self._reference, pilot, n)
             self.state = self._start(replicas, np.asarray(pilot.x, np.float64))
@@ -174,6 +183,7 @@ class Rounds:
             tuning=self.explorer.start(Start(betas=betas, centre=centre, scale=scale)),
             centres=np.tile(centre, (n, 1)),
             scales=np.tile(scale, (n, 1)),
+            pilot=self.state.pilot,
         )
 
     @property
@@ -239,6 +249,7 @@ class Rounds:
             traces=traces,
             data=data,
             evidence=evidence,
+            pilot=before.pilot,
         )
         self.programs.seconds = 0.0  # they belonged to this round's record
         return record
@@ -286,20 +297,28 @@ class Rounds:
         parts = self.team.split(coordinator, replicas)
         for block, redrawn in self._blocks(number, coordinator.n_scans_done):
             n_redrawn += redrawn
-            with interrupts.agreed():
-                parts = driver.run(
-                    coordinator,
-                    parts,
-                    betas,
-                    own,
-                    block,
-                    lambda done: progress(number, done, 2**number),
-                )
+            stopped: Stopped | None = None
+            try:
+                with interrupts.agreed():
+                    parts = driver.run(
+                        coordinator,
+                        parts,
+                        betas,
+                        own,
+                        block,
+                        lambda done: progress(number, done, 2**number),
+                    )
+            except Stopped as caught:
+                stopped = caught
+                if not driver.stops_anywhere:
+                    raise
             self._record(traces, interrupts)
             if keeper is not None and coordinator.n_scans_done < 2**number:
-                self._show(keeper, parts, traces, n_redrawn)
+                self._show(keeper, parts, traces, n_redrawn, is_last=stopped is not None)
+            if stopped is not None:
+                raise stopped
         if traces.disk is not None:
-            with interrupts.agreed():
+            with interrupts.agreed(stops=False):
                 traces.disk.close()
         return parts, traces, n_redrawn
 
@@ -307,13 +326,13 @@ class Rounds:
         """Takes the draws of a block from the coordinator."""
         rank = self.team.ranks.rank
         if traces.leaves_draws_apart:
-            with interrupts.agreed():
+            with interrupts.agreed(stops=False):
                 traces.write(self._coordinator, rank)
             return
         x, log_reference = self._coordinator.take_draws()
         traces.append(x, log_reference)
         if traces.disk is not None:
-            with interrupts.agreed():
+            with interrupts.agreed(stops=False):
                 if rank == 0:
                     traces.write_all(x, log_reference)
 
@@ -323,10 +342,18 @@ class Rounds:
             return None
         return DiskDraws(self.draws_folder, number, self.path.dimension, self.path.dtype)
 
-    def _show(self, keeper: Keeper, parts: list[Replicas], traces: Traces, n_redrawn: int) -> None:
-        """Shows the round under way to the keeper, if it is time."""
+    def _show(
+        self,
+        keeper: Keeper,
+        parts: list[Replicas],
+        traces: Traces,
+        n_redrawn: int,
+        *,
+        is_last: bool,
+    ) -> None:
+        """Shows the round under way to the keeper, if it is time, or the last chance."""
         ranks = self.team.ranks
-        if not ranks.broadcast(ranks.rank == 0 and keeper.is_due()):
+        if not is_last and not ranks.broadcast(ranks.rank == 0 and keeper.is_due()):
             return
         if traces.disk is not None:
             traces.disk.sync()

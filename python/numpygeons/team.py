@@ -19,11 +19,17 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.drivers.exploration import Replicas
-from numpygeons.errors import NumpygeonsWarning
-from numpygeons.ranks import Ranks, alone
+from numpygeons.errors import CommunicationError, NumpygeonsWarning
+from numpygeons.ranks import Ranks, alone, no_silent_exit
+from numpygeons.signals import stopping
 
 Result = TypeVar("Result")
+ONE_RUN = threading.RLock()  # of several ranks
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in what Python says of an object that says nothing
+
+
+class Stopped(KeyboardInterrupt):
+    """All ranks have stopped after the same scan, in good order."""
 
 
 class Interrupts:
@@ -33,33 +39,38 @@ class Interrupts:
         self._ranks, self._coordinator = ranks, coordinator
         self._asked = False
 
-    def listen(self, number: int, frame: FrameType | None) -> None:
-        """Is the signal handler: the scan under way becomes the last one, on all ranks."""
+    def stop(self) -> None:
+        """Lets the scan under way be the last one, on all ranks."""
         self._asked = True
         self._coordinator.request_stop()
 
+    def listen(self, number: int, frame: FrameType | None) -> None:
+        """Is the signal handler of one rank of several."""
+        self.stop()
+
     @contextlib.contextmanager
-    def agreed(self) -> Iterator[None]:
-        """Around the scans of a block: what ends them on one rank ends them on all.
+    def agreed(self, *, stops: bool = True) -> Iterator[None]:
+        """Around the scans of a block: what ends them on one rank ends them on all. Without
+        `stops` errors alone do.
 
         Raises
         ------
-        KeyboardInterrupt
+        Stopped
             When any rank was interrupted.
         """
-        if self._ranks.size == 1:
-            yield
-            return
         if self._asked:  # between two blocks, or two rounds
             self._coordinator.request_stop()
-        error: BaseException | None = None
-        try:
+        if self._ranks.size == 1:
             yield
-        except BaseException as caught:
-            error = caught
-        self._ranks.agree(error)
-        if self._coordinator.stopped:
-            raise KeyboardInterrupt
+        else:
+            error: BaseException | None = None
+            try:
+                yield
+            except BaseException as caught:
+                error = caught
+            self._ranks.agree(error)
+        if stops and self._coordinator.stopped:
+            raise Stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,23 +116,27 @@ class Team:
 
     @contextlib.contextmanager
     def interrupts(self, coordinator: _core.engine.Coordinator) -> Iterator[Interrupts]:
-        """Keeps Ctrl-C from ending one rank of several where the others do not expect it."""
+        """Lets Ctrl-C end rounds in good order, all ranks after the same scan."""
         interrupts = Interrupts(self.ranks, coordinator)
         if self.ranks.size == 1 or threading.current_thread() is not threading.main_thread():
-            yield interrupts
+            with stopping(interrupts.stop):
+                yield interrupts
             return
         old = signal.signal(signal.SIGINT, interrupts.listen)
         try:
-            yield interrupts
+            with stopping(interrupts.stop):
+                yield interrupts
         finally:
             signal.signal(signal.SIGINT, old)
 
     @contextlib.contextmanager
     def one_voice(self) -> Iterator[None]:
         """Lets the first rank alone warn: the others would repeat it."""
+        if self.ranks.rank == 0:  # leaving the filters alone, which are those of all threads
+            yield
+            return
         with warnings.catch_warnings():
-            if self.ranks.rank > 0:
-                warnings.simplefilter("ignore", NumpygeonsWarning)
+            warnings.simplefilter("ignore", NumpygeonsWarning)
             yield
 
     def on_first_rank(self, work: Callable[[], Result]) -> Result | None:
@@ -151,21 +166,56 @@ class Team:
         if self.ranks.size == 1:
             return
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in draws))
-        own = (repr(settings), ADDRESS.sub("", repr(explorer)), digest.hexdigest())
-        everyone = self.ranks.gather_all(own)
-        for what, values in zip(
-            ("settings", "explorer", "draws"), zip(*everyone, strict=True), strict=True
-        ):
-            rank = next((r for r, value in enumerate(values) if value != values[0]), None)
-            if rank is None:
-                continue
-            if what == "draws":
-                raise ValueError(
-                    f"ranks 0 and {rank} have different models or data: draws from their "
-                    "references, or the likelihood there, differ; seed what makes the data, or "
-                    "make it on one rank and broadcast it"
-                )
+        self.require_the_same_call(settings=settings, explorer=explorer)
+        digests = self.ranks.gather_all(digest.hexdigest())
+        rank = next((r for r, own in enumerate(digests) if own != digests[0]), None)
+        if rank is not None:
             raise ValueError(
-                f"all ranks must ask for the same run: the {what} of rank 0 are {values[0]}, "
-                f"those of rank {rank} {values[rank]}"
+                f"ranks 0 and {rank} have different models or data: draws from their references, "
+                "or the likelihood there, differ; seed what makes the data, or make it on one rank "
+                "and broadcast it"
             )
+
+    def require_the_same_call(self, **asked: Any) -> None:
+        """Compares what the ranks ask for, as it prints, before anything is made.
+
+        Raises
+        ------
+        ValueError
+            When it differs between ranks.
+        """
+        if self.ranks.size == 1:
+            return
+        own = {name: ADDRESS.sub("", repr(value)) for name, value in asked.items()}
+        everyone = self.ranks.gather_all(own)
+        for name in own:
+            values = [theirs.get(name) for theirs in everyone]
+            rank = next((r for r, value in enumerate(values) if value != values[0]), None)
+            if rank is not None:
+                raise ValueError(
+                    f"all ranks must ask for the same run: rank 0 has {name} = {values[0]}, rank "
+                    f"{rank} has {values[rank]}"
+                )
+
+    @contextlib.contextmanager
+    def one_run(self) -> Iterator[None]:
+        """Around what several ranks do together; whoever ends in it has failed.
+
+        Raises
+        ------
+        CommunicationError
+            When another thread of this rank does so at the moment.
+        """
+        if self.ranks.size == 1:
+            yield
+            return
+        if not ONE_RUN.acquire(blocking=False):
+            raise CommunicationError(
+                f"rank {self.ranks.rank} has a run going on in another thread: ranks must agree on "
+                "the order of what they send, so let one thread make all runs under mpirun"
+            )
+        try:
+            with no_silent_exit():
+                yield
+        finally:
+            ONE_RUN.release()

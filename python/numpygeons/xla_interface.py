@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import jaxlib
@@ -38,7 +39,7 @@ def check_interface(here: tuple[int, int] | None) -> None:
         return
     raise ImportError(
         f"numpygeons was built for version {built[0]}.{built[1]} of XLA's foreign function "
-        f"interface, and jaxlib {jaxlib.__version__} has {here[0]}.{here[1]}: install a newer "
+        f"interface, and jaxlib {version('jaxlib')} has {here[0]}.{here[1]}: install a newer "
         "jaxlib, or build numpygeons again beside this one (pip install --force-reinstall "
         "--no-binary numpygeons-core numpygeons-core)"
     )

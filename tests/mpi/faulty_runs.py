@@ -183,11 +183,56 @@ def misfortunes(driver, n_threads):
     report_of("changing", lambda: checked(changes=True))
 
 
-def killed(folder, rank):
+def asked_differently(folder):
+    """The last rank asks for something else, in one way after another; then all for the same."""
+    last = find_ranks().rank == find_ranks().size - 1
+
+    def ask(**by_rank):
+        own = {name: mine if last else theirs for name, (theirs, mine) in by_rank.items()}
+        (name,) = by_rank
+        report_of(name, lambda: run(**{"n_rounds": 3, **own}))
+
+    os.chdir(folder)
+    ask(checkpoint=(True, False))
+    ask(checkpoint=(False, "mine"))
+    ask(checkpoint=("mine", "yours"))
+    ask(checked_round=(None, 2))
+    ask(show_report=(False, True))
+    ask(n_rounds=(2, 3))
+    ask(explorer=(None, SliceSampler()))
+    say("left", sorted(os.listdir(folder)))
+    ask(n_rounds=(2, 2))
+
+
+def out_of_step():
+    """The last rank broadcasts where the others gather."""
+    ranks = find_ranks()
+    first = ranks.rank < ranks.size - 1
+    report_of("out of step", lambda: (ranks.gather_all if first else ranks.broadcast)(1))
+
+
+def two_threads():
+    """Each rank begins a run in a second thread, while one goes on in its first."""
+    fail = threading.Event()
+
+    def second():
+        report_of("second", run)
+        fail.set()
+
+    def wait(*_):
+        threading.Thread(target=second).start()
+        fail.wait()
+
+    Rounds.advance, advance = (lambda *a, **k: wait() or advance(*a, **k)), Rounds.advance
+    report_of("first", lambda: run(n_rounds=1))
+
+
+def killed(folder, rank, how):
     ranks = find_ranks()
     say("is process", os.getpid())
+    ends = {"killed": lambda: os.kill(os.getpid(), signal.SIGKILL), "exits": lambda: os._exit(0)}
     if ranks.rank == int(rank):
-        at_round(6, folder, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        at_round(6, folder, ends[how])
     run(checkpoint=folder, n_rounds=28)
 
 

@@ -102,6 +102,13 @@ def broadcast_of_the_dead():
     ranks.broadcast("never sent", root=1)
 
 
+def leaves_before_mpi(rank, ending):
+    """One rank ends before MPI starts, as where an import fails; the others wait for it."""
+    if os.environ.get("PMI_RANK") == rank:
+        sys.exit(int(ending)) if ending.isdigit() else os.kill(os.getpid(), signal.SIGKILL)
+    find_ranks()
+
+
 def broken():
     """What a rank gets that goes on although another has left."""
     ranks = find_ranks()

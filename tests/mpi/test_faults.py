@@ -91,6 +91,33 @@ def test_a_full_disk_raises_on_all_ranks(said, tmp_path):
     assert len(load(tmp_path / "run").rounds) >= 4
 
 
+def test_ranks_that_ask_for_different_runs_are_refused_before_anything_is_made(said, tmp_path):
+    first, *others = said(3, "asked_differently", tmp_path)
+    assert all(own == first for own in others)
+    *refused, left, at_last = first
+    names = ["checkpoint"] * 3 + ["checked_round", "show_report", "settings", "explorer"]
+    for line, name in zip(refused, names, strict=True):
+        wanted = rf".*: ValueError: all ranks must ask for the same run: rank 0 has {name} = .*"
+        assert re.fullmatch(rf"{wanted}, rank 2 has .*", line)
+    assert left == "left []"
+    assert at_last == "n_rounds: no error"
+
+
+def test_a_mismatch_of_collectives_is_named(said):
+    for (own,) in said(3, "out_of_step"):
+        assert own.startswith(
+            "out of step: CommunicationError: the ranks are out of step: rank 0 is at gather_all, "
+            "rank 2 at broadcast from rank 0"
+        )
+
+
+def test_a_rank_makes_one_run_at_a_time(said):
+    for second, first in said(2, "two_threads"):
+        assert second.startswith("second: CommunicationError: rank ")
+        assert "has a run going on in another thread" in second
+        assert first == "first: no error"
+
+
 def check_went_on(lines, interrupted_rounds):
     """All ranks ended the run alike, and went on to the bits of a run that never stopped."""
     assert all(own == lines[0] for own in lines)
@@ -146,11 +173,13 @@ def test_ctrl_c_in_a_terminal_leaves_the_finished_rounds(tmp_path, mpiexec, envi
     assert digest(pt) == digest(pigeons(eight_schools, n_chains=6, n_rounds=17, show_report=False))
 
 
-@pytest.mark.parametrize(("n", "rank"), [(2, 1), (3, 0)])
-def test_a_killed_rank_ends_the_run_of_all_and_is_named(tmp_path, mpiexec, environment, n, rank):
+@pytest.mark.parametrize(
+    ("n", "rank", "how"), [(2, 1, "killed"), (3, 0, "killed"), (3, 1, "exits"), (2, 0, "exits")]
+)
+def test_a_lost_rank_ends_the_run_of_all_and_is_named(tmp_path, mpiexec, environment, n, rank, how):
     pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
     folder = tmp_path / "run"
-    process = start((n,), mpiexec, environment, "killed", folder, rank)
+    process = start((n,), mpiexec, environment, "killed", folder, rank, how)
     deadline = time.monotonic() + 60
     while max(_rounds(folder), default=0) < 6:
         assert time.monotonic() < deadline

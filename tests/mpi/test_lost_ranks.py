@@ -72,6 +72,20 @@ def test_after_a_loss_nothing_more_is_said(start):
     assert own == "ValueError: its own"
 
 
+@pytest.mark.parametrize(("rank", "ending"), [(1, "1"), (0, "0")])
+def test_a_rank_that_leaves_before_mpi_starts_ends_all_and_is_named(start, mpiexec, rank, ending):
+    version = subprocess.run([mpiexec, "--version"], capture_output=True, text=True).stdout
+    if "HYDRA" not in version:
+        pytest.skip("other launchers than MPICH's end the others themselves")
+    begun = time.monotonic()
+    done = start(3, "leaves_before_mpi", str(rank), ending, timeout=50)
+    assert time.monotonic() - begun < 10 + 10  # and ten to begin, on a busy machine
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith("numpygeons: ")]
+    assert len(said) == 1
+    assert re.match(rf"numpygeons: rank {rank} on \S+ ended before MPI had started", said[0])
+
+
 def test_ranks_that_end_well_leave_no_message(start):
     for _ in range(2):
         done = start(4, "who")

@@ -380,6 +380,48 @@ def test_nobody_else_may_enter_the_folder(tmp_path):
     assert [(tmp_path / f).stat().st_mode & 0o777 for f in ("a", "a/name")] == [0o700] * 2
 
 
+def test_a_folder_that_another_user_can_write_to_is_not_used(tmp_path, monkeypatch, caplog):
+    def put():
+        store = ProgramStore(tmp_path, "name")
+        store.put("key", b"program")
+
+    put()
+    for place in (tmp_path, tmp_path / "name"):
+        for mode in (0o777, 0o720):
+            place.chmod(mode)
+            with pytest.raises(PermissionError, match=r"others may write to it .*: chmod go-w"):
+                put()
+        place.chmod(0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(PermissionError, match="it belongs to another user"):
+        put()
+    monkeypatch.setenv("NUMPYGEONS_CACHE", str(tmp_path))
+    with caplog.at_level(logging.WARNING), kept_programs():
+        assert float(fresh()(np.float32(1))) == 3
+    (message,) = caplog.messages
+    assert "are not kept" in message
+    assert "it belongs to another user" in message
+
+
+def test_a_link_to_a_folder_of_ones_own_may_hold_the_programs(tmp_path):
+    (tmp_path / "scratch").mkdir(mode=0o700)
+    (tmp_path / "cache").symlink_to(tmp_path / "scratch")
+    ProgramStore(tmp_path / "cache", "name").put("key", b"program")
+    assert ProgramStore(tmp_path / "scratch", "name").get("key") == b"program"
+
+
+def test_programs_are_for_their_owner_alone_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        ProgramStore(tmp_path / "a" / "b", "name").put("key", b"program")
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "a").rglob("*") if path.is_dir()}
+    assert modes == {0o700}
+    (program,) = (path for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert program.stat().st_mode & 0o777 == 0o600
+
+
 CPU = """processor\t: 0
 vendor_id\t: GenuineIntel
 model\t\t: 85

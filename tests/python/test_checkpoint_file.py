@@ -134,11 +134,87 @@ def test_a_damaged_run_file_is_an_error_that_names_it(run_folder, tmp_path):
 
 
 def test_a_newer_format_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(file, "VERSION", 2)
+    newer = file.VERSION + 1
+    monkeypatch.setattr(file, "VERSION", newer)
     file.write(tmp_path / "one", ARRAYS, HEADER)
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match="format version 2, and this numpygeons reads"):
+    with pytest.raises(CheckpointError, match=f"by a newer version .*: it has format .* {newer}"):
         file.read(tmp_path / "one")
+
+
+def test_a_round_of_a_newer_version_is_not_passed_over(run_folder, tmp_path, monkeypatch):
+    folder = tmp_path / "copy"
+    shutil.copytree(run_folder, folder)
+    content = file.read(folder / "round-05.checkpoint")
+    monkeypatch.setattr(file, "VERSION", file.VERSION + 1)
+    file.write(folder / "round-05.checkpoint", *content)
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match=r"round-05\.checkpoint was written by a newer"):
+        load(folder)
+
+
+def as_first_version(place, monkeypatch):
+    """Writes a file as the first version did, whose headers do not say what it is."""
+    arrays, header = file.read(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(file, "VERSION", 1)
+        header = {key: value for key, value in header.items() if key not in ("kind", "number")}
+        file.write(place, arrays, header)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("round-04.checkpoint", "it holds (round 4 and not round 5|4 rounds)"),
+        ("run.checkpoint", "it holds a run"),
+        ("round-06.unfinished", "it holds the beginning of round"),
+    ],
+)
+def test_a_whole_file_in_the_wrong_place_is_damage(
+    run_folder, tmp_path, monkeypatch, source, what, version
+):
+    folder = tmp_path / "copy"
+    shutil.copytree(run_folder, folder)
+    place = folder / "round-05.checkpoint"
+    if source.endswith("unfinished"):
+        own = {"kind": file.UNFINISHED, "number": 6, "run": file.read(place)[1]["run"]}
+        file.write(place, {}, {**own, "n_done": 3})
+    else:
+        shutil.copy(folder / source, place)
+    if version == 1:
+        for name in os.listdir(folder):
+            as_first_version(folder / name, monkeypatch)
+    with pytest.warns(NumpygeonsWarning, match=rf"round-05.* is damaged: {what}.*Round 4 is taken"):
+        assert len(load(folder).rounds) == 4
+
+
+def test_a_round_in_the_place_of_the_run_is_damage(run_folder, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(run_folder, folder)
+    shutil.copy(folder / "round-05.checkpoint", folder / "run.checkpoint")
+    with pytest.raises(CheckpointError, match=r"run\.checkpoint is damaged: it holds round"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["run.checkpoint", "round-05.checkpoint"])
+def test_content_that_makes_no_sense_is_damage(run_folder, tmp_path, name):
+    for n, change in enumerate((lambda a, h: (a, {}), lambda a, h: ({}, h), spoilt)):
+        folder = tmp_path / str(n)
+        shutil.copytree(run_folder, folder)
+        file.write(folder / name, *change(*file.read(folder / name)))
+        if name == "run.checkpoint":
+            with pytest.raises(CheckpointError, match=r"run\.checkpoint is damaged: "):
+                load(folder)
+        else:
+            with pytest.warns(NumpygeonsWarning, match=r"round-05\.checkpoint is damaged: "):
+                assert len(load(folder).rounds) == 4
+
+
+def spoilt(arrays, header):
+    """Other types in all places but those that say what the file is."""
+    known = ("kind", "number", "run")
+    return arrays, {key: value if key in known else 7 for key, value in header.items()}
 
 
 def test_another_kind_of_file_is_named(tmp_path):

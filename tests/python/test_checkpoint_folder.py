@@ -15,7 +15,10 @@ import pytest
 
 from numpygeons import CheckpointError, Explorer, NumericalError, NumpygeonsWarning, load, pigeons
 from numpygeons.checkpoint import file, folder
+from numpygeons.distributed.call import Call, write_call
+from numpygeons.distributed.ranks_log import RankLog
 from numpygeons.path import as_path
+from numpygeons.private_files import open_new
 from run_digest import digest
 from small_models import impossible, normal
 
@@ -53,6 +56,7 @@ def test_the_last_three_rounds_stay_and_hold_all_records(here):
     run(checkpoint="mine")
     assert sorted(os.listdir("mine")) == [
         *(f"round-0{number}.checkpoint" for number in (3, 4, 5)),
+        "round-05.samples.npz",
         "run.checkpoint",
     ]
     assert [record.round for record in load("mine").rounds] == [1, 2, 3, 4, 5]
@@ -133,7 +137,7 @@ def read_only(*_):
 
 def test_a_read_only_folder_is_refused(here, compiles_nothing, monkeypatch):
     (here / "mine").mkdir()
-    monkeypatch.setattr(file, "open", read_only, raising=False)
+    monkeypatch.setattr(file, "open_new", read_only)
     with pytest.raises(CheckpointError, match=r"cannot write .*mine.*: Read-only file system"):
         run(checkpoint="mine")
 
@@ -142,7 +146,7 @@ def test_a_loaded_run_whose_folder_has_become_read_only_is_refused(here, monkeyp
     run(checkpoint="mine")
     pt = load("mine")
     request.getfixturevalue("compiles_nothing")
-    monkeypatch.setattr(Path, "write_bytes", read_only)
+    monkeypatch.setattr(file, "open_new", read_only)
     with pytest.raises(CheckpointError, match=r"cannot write .*mine: Read-only file system"):
         pt.extend()
     assert len(pt.rounds) == 5
@@ -201,6 +205,65 @@ def test_where_there_can_be_no_link_the_folder_is_named(here):
         pt = run(checkpoint=True)
     assert digest(load(pt.folder)) == digest(pt)
     assert sorted(os.listdir("results")) == ["all", "latest"]
+
+
+def test_a_file_in_the_place_of_the_link_is_refused_and_stays(here, compiles_nothing):
+    (here / "results").mkdir()
+    (here / "results" / "latest").write_text("mine")
+    with pytest.raises(ValueError, match=r"latest is a file, .*: move the file away, or name a"):
+        run(checkpoint=True)
+    assert (here / "results" / "latest").read_text() == "mine"
+    (here / "results" / "latest").unlink()
+    os.mkfifo("results/latest")
+    with pytest.raises(ValueError, match=r"latest is a file, .*: move the file away, or name a"):
+        run(checkpoint=True)
+    assert os.listdir("results") == ["latest"]
+
+
+@pytest.fixture
+def open_umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_what_is_written_is_for_its_owner_alone_whatever_the_umask(here, open_umask, monkeypatch):
+    monkeypatch.setattr(folder.Watch, "is_due", lambda _: True)
+    seen = {}
+    real = folder.Folder.write
+
+    def write(self, state):
+        note()
+        real(self, state)
+
+    def note():
+        for path in (here / "a").rglob("*"):
+            seen[str(path.relative_to(here / "a"))] = path.stat().st_mode & 0o777
+
+    monkeypatch.setattr(folder.Folder, "write", write)
+    pt = run(checkpoint="a/b/run", record=["disk"], n_rounds=11, n_chains=1)
+    write_call(pt.folder, Call(n_rounds=12, n_threads=1, show_report=False))
+    monkeypatch.setenv("PMI_RANK", "0")
+    RankLog(pt.folder)
+    note()
+    folders = {"b", "b/run", "b/run/draws", "b/run/ranks"}
+    assert {name for name, mode in seen.items() if mode == 0o700} == folders
+    assert {mode for name, mode in seen.items() if name not in folders} == {0o600}
+    kinds = {name.rpartition(".")[2] for name in seen if name not in folders}
+    assert kinds == {"checkpoint", "unfinished", "draws", "pickle", "json"}
+
+
+def test_a_link_where_a_file_is_about_to_be_written_is_not_followed(here):
+    target = here / "elsewhere"
+    run_folder = here / "mine"
+    pt = run(checkpoint=run_folder)
+    for name in ("call.pickle.part", "call.pickle", "0.json.part"):
+        (run_folder / name).symlink_to(target)
+    write_call(pt.folder, Call(n_rounds=12, n_threads=1, show_report=False))
+    assert not target.exists()
+    assert not (run_folder / "call.pickle").is_symlink()
+    with pytest.raises(FileExistsError):
+        open_new(run_folder / "call.pickle.part")
 
 
 def test_a_disk_that_is_full_keeps_the_rounds_before(here, monkeypatch):

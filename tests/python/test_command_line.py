@@ -1,19 +1,22 @@
 """`python -m numpygeons` runs stored calls and prints reports."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 
 import numpygeons.__main__ as command_line
-from numpygeons import pigeons
+from numpygeons import NumpygeonsWarning, load, pigeons
+from numpygeons.checkpoint import file
 from numpygeons.distributed import launcher
 from numpygeons.distributed.call import Call, write_call
 from numpygeons.distributed.ranks_log import notes
-from small_models import normal
+from small_models import eight_schools, normal
 
 
 def command(*arguments):
@@ -46,6 +49,51 @@ def test_report_prints_the_table_of_a_stored_run(tmp_path, capsys):
     pt = stored(tmp_path)
     assert command_line.main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out == pt.report() + "\n"
+
+
+class Trap:
+    """Says so, on whatever terminal, where it is unpickled."""
+
+    def __reduce__(self):
+        return print, ("run the code of a stranger",)
+
+
+def test_report_runs_no_code_of_the_run(tmp_path, capsys, monkeypatch):
+    pt = stored(tmp_path)
+    arrays, header = file.read(tmp_path / "run.checkpoint")
+    origin = np.frombuffer(pickle.dumps((Trap(), Trap())), np.uint8)
+    file.write(tmp_path / "run.checkpoint", {**arrays, "origin": origin}, header)
+    assert command_line.main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == pt.report() + "\n"
+    with pytest.raises(TypeError):
+        load(tmp_path)
+    assert "the code of a stranger" in capsys.readouterr().out
+
+
+def test_the_draws_by_site_are_there_without_any_code(tmp_path):
+    pt = pigeons(eight_schools, n_chains=3, n_rounds=3, checkpoint=tmp_path, show_report=False)
+    pt.extend()
+    with np.load(tmp_path / "round-04.samples.npz", allow_pickle=False) as samples:
+        assert list(samples) == list(pt.samples)
+        for name, values in pt.samples.items():
+            assert samples[name].tobytes() == values.tobytes()
+    pt.save(tmp_path / "again")
+    for folder in (tmp_path, tmp_path / "again"):
+        assert [path.name for path in folder.glob("*.npz")] == ["round-04.samples.npz"]
+
+
+@pytest.mark.parametrize("what", ["nowhere", "empty", "damaged"])
+def test_report_says_in_one_line_where_there_is_nothing(tmp_path, what, capsys):
+    folder = tmp_path / what
+    if what != "nowhere":
+        folder.mkdir()
+    if what == "damaged":
+        (folder / "run.checkpoint").write_bytes(b"")
+    assert command_line.main(["report", str(folder)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert str(folder) in said.err
 
 
 def test_help_names_the_commands_and_version_the_package():
@@ -102,6 +150,23 @@ def test_a_terminated_rank_keeps_its_rounds(tmp_path, signals, monkeypatch):
     assert note.end == "interrupted"
 
 
+def test_a_terminated_rank_writes_the_round_under_way(tmp_path, signals, monkeypatch):
+    pigeons(normal, n_chains=2, n_rounds=1, checkpoint=tmp_path, show_report=False)
+    write_call(tmp_path, Call(n_rounds=11, n_threads=1, show_report=False))
+    left = [signal.SIGTERM]
+
+    def scans(number, *_):
+        if number == 11 and left:
+            signal.raise_signal(left.pop())
+
+    monkeypatch.setattr("numpygeons.report.Reporter.scans", staticmethod(scans))
+    with pytest.warns(NumpygeonsWarning, match="interrupted in round 11 of 11"):
+        assert command_line.run(tmp_path) == 130
+    (note,) = notes(tmp_path)
+    assert note.end == "interrupted"
+    assert load(tmp_path)._rounds.state.midway.scans.n_done > 0
+
+
 def test_other_ranks_leave_signals_to_the_first(tmp_path, signals, monkeypatch):
     stored(tmp_path)
     monkeypatch.setenv("PMI_RANK", "1")
@@ -117,6 +182,12 @@ def test_other_ranks_leave_signals_to_the_first(tmp_path, signals, monkeypatch):
         assert command_line.run(tmp_path) == 0
     (note,) = notes(tmp_path)
     assert note.end == "finished"
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path, capsys):
+    assert command_line.main(["run", str(tmp_path / "nowhere")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_without_a_run_says_so(tmp_path):

@@ -1,6 +1,7 @@
 """Tests the recorder "disk": draws in files have the bits of draws in memory, and are whole."""
 
 import os
+import zlib
 
 import numpy as np
 import pytest
@@ -88,6 +89,30 @@ def test_a_draw_that_is_missing_is_named(disk):
     add(disk, 0, *segment(0, 50))
     with pytest.raises(CheckpointError, match="50 of 100 scans, the first is scan 2;"):
         disk.read(100)
+
+
+def test_draws_of_another_round_are_not_read(disk):
+    add(disk, 0, *segment(0, 50))
+    add(disk, 1, *segment(1, 50))
+    disk.sync()
+    disk.read(100)
+    for rank in (0, 1):
+        place = disk.folder / f"round-07.rank-{rank}.draws"
+        if place.exists():
+            place.rename(disk.folder / f"round-08.rank-{rank}.draws")
+    with pytest.raises(CheckpointError, match="lacks draws of round 8: 100 of 100 scans"):
+        DiskDraws(disk.folder, 8, 2, np.dtype(np.float32)).read(100)
+
+
+def test_draws_of_an_older_version_are_read(disk, monkeypatch):
+    whole = segment(0, 50)
+    crc32 = zlib.crc32
+    with monkeypatch.context() as patch:
+        patch.setattr(zlib, "crc32", lambda data, *_: crc32(data))
+        add(disk, 0, *whole)
+        disk.close()
+    x, _ = disk.read(1)
+    np.testing.assert_array_equal(x[0], whole[1][0])
 
 
 def test_a_torn_segment_is_cut_off_before_the_next_one(disk):

@@ -5,12 +5,31 @@ import subprocess
 import sys
 import textwrap
 import time
+import weakref
 
 import numpy as np
 import pytest
 
-from numpygeons import NumpygeonsWarning, pigeons
+from numpygeons import NumpygeonsWarning, load, pigeons
+from run_digest import digest
 from small_models import normal
+
+
+def ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+def lost_ctrl_c():
+    """Ctrl-C in the middle of what Python lets nothing out of, as JAX has much of it."""
+
+    class Thing:
+        pass
+
+    thing = Thing()
+    watched = weakref.ref(thing, lambda _: ctrl_c())
+    del thing
+    assert watched() is None
+
 
 SCRIPT = textwrap.dedent(
     """
@@ -81,6 +100,98 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(interrupted_in_round_five
     np.testing.assert_array_equal(pt.samples["x"], whole.samples["x"])
     np.testing.assert_array_equal(pt.schedule, whole.schedule)
     assert pt.log_z == whole.log_z
+
+
+@pytest.fixture
+def pressed_in_round_eleven(monkeypatch):
+    """Presses, once, by the function that is given."""
+    done = []
+
+    def press_by(press):
+        def scans(number, *_):
+            if number == 11 and not done:
+                done.append(number)
+                press()
+
+        monkeypatch.setattr("numpygeons.report.Reporter.scans", staticmethod(scans))
+
+    return press_by
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("press", [ctrl_c, lost_ctrl_c])
+def test_ctrl_c_writes_the_round_under_way_which_goes_on(
+    pressed_in_round_eleven, tmp_path, press, n_threads
+):
+    settings = {"n_chains": 3, "show_report": False, "n_threads": n_threads}
+    pressed_in_round_eleven(press)
+    with pytest.warns(NumpygeonsWarning, match="interrupted in round 11 of 11"):
+        pt = pigeons(normal, n_rounds=11, checkpoint=tmp_path / "run", **settings)
+    assert pt.interrupted
+    loaded = load(tmp_path / "run")
+    assert len(loaded.rounds) == len(pt.rounds) == 10
+    assert 0 < loaded._rounds.state.midway.scans.n_done < 2048
+    whole = digest(pigeons(normal, n_rounds=11, **settings))
+    assert digest(pigeons(loaded, **settings)) == whole
+    assert digest(pigeons(pt, n_rounds=11, **settings)) == whole
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("press", [ctrl_c, lost_ctrl_c])
+def test_ctrl_c_while_a_model_is_traced_is_not_lost(press):
+    def model():
+        normal()
+        press()
+
+    with pytest.raises(KeyboardInterrupt):
+        pigeons(model, n_chains=2, n_rounds=2, show_report=False)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_handlers_of_the_users_own_stay(pressed_in_round_eleven, tmp_path):
+    heard = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda n, _: heard.append(n)) for number in numbers]
+    pressed_in_round_eleven(lambda: [signal.raise_signal(number) for number in numbers])
+    try:
+        settings = {"n_chains": 2, "n_rounds": 11, "show_report": False}
+        pt = pigeons(normal, checkpoint=tmp_path / "run", **settings)
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    assert heard == list(numbers)
+    assert not pt.interrupted
+
+
+TERMINATED = """
+import signal, sys
+sys.path[:0] = {path!r}
+import numpygeons
+from numpygeons.report import Reporter
+from small_models import normal
+left = [signal.SIGTERM]
+Reporter.scans = lambda _, n, *__: n == 11 and left and signal.raise_signal(left.pop())
+settings = dict(n_chains=3, show_report=False)
+numpygeons.pigeons(normal, n_rounds=10, **settings)
+assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+numpygeons.pigeons(normal, n_rounds=12, checkpoint=sys.argv[1], **settings)
+print("went on")
+"""
+
+
+def test_sigterm_writes_the_round_under_way_and_ends_the_process(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", TERMINATED.format(path=sys.path), str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    assert done.stdout == ""
+    pt = load(tmp_path / "run")
+    assert len(pt.rounds) == 10
+    assert pt._rounds.state.midway.scans.n_done > 0
 
 
 def test_ctrl_c_before_the_first_round_is_passed_on(monkeypatch):

@@ -20,6 +20,7 @@ from numpygeons import (
     pigeons,
     stepping_stone_pair,
 )
+from numpygeons.same_model import Pilot, check_same_model
 from run_digest import digest
 from small_models import eight_schools, normal
 
@@ -162,6 +163,58 @@ class Wide(Explorer):
 
     def adapt(self, tuning, outcome):
         return tuning
+
+
+def of_a_file(path):
+    def model():
+        x = numpyro.sample("x", dist.Normal(0, float(path.with_name("scale").read_text())))
+        numpyro.sample("y", dist.Normal(x, 1), obs=float(path.read_text()))
+
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "what"),
+    [
+        ("y", "0.501", r"V = .* was -\d.* and is -\d"),
+        ("scale", "1.001", "draw 1 of 64 from the reference is another"),
+    ],
+)
+def test_a_model_whose_file_has_changed_is_refused(tmp_path, name, now, what):
+    (tmp_path / "y").write_text("0.5")
+    (tmp_path / "scale").write_text("1")
+    run(of_a_file(tmp_path / "y"), n_rounds=2, checkpoint=tmp_path / "run")
+    load(tmp_path / "run").extend()
+    (tmp_path / name).write_text(now)
+    pt = load(tmp_path / "run")
+    with pytest.raises(CheckpointError, match=rf"model is not the one .* made with: .*{what}"):
+        pt.extend()
+    assert len(pt.rounds) == len(load(tmp_path / "run").rounds) == 3
+
+
+def pilot(machine="here", **parts):
+    """Draws of V around -1e5 in single precision."""
+    x = np.linspace(-2, 2, 8, dtype=np.float32)[:, None]
+    whole = {"x": x, "log_reference": -(x[:, 0] ** 2), "v": -1e5 - x[:, 0]}
+    return Pilot(machine=machine, **{name: parts.get(name, a) for name, a in whole.items()})
+
+
+def test_rounding_of_another_machine_does_not_make_another_model():
+    own, v = pilot(), pilot().v
+    check_same_model(own, pilot())
+    check_same_model(own, pilot(v=v * (1 + 3e-6)))  # another order of a sum
+    check_same_model(own, pilot("there", v=v * (1 + 3e-4), x=own.x * (1 + 3e-6)))
+    check_same_model(own, pilot("there", x=own.x + 1, v=v + 1e4))  # another version's draws
+    for other in (pilot(v=v + 3), pilot("there", v=v + 300), pilot(x=own.x * 1.001)):
+        with pytest.raises(CheckpointError, match="the model is not the one"):
+            check_same_model(own, other)
+
+
+def test_a_likelihood_that_is_zero_elsewhere_makes_another_model():
+    v = np.where(np.arange(8) == 3, -np.inf, pilot().v)
+    check_same_model(pilot(v=v), pilot(v=v))
+    with pytest.raises(CheckpointError, match=r"at draw 4 of 8 .* was -99999.* and is -inf"):
+        check_same_model(pilot(), pilot(v=v))
 
 
 def test_an_explorer_of_another_shape_is_refused(tmp_path, monkeypatch):

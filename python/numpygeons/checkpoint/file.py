@@ -11,10 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,17 +22,23 @@ import numpy as np
 import numpy.typing as npt
 
 from numpygeons.errors import CheckpointError
+from numpygeons.private_files import TEMPORARY, open_new, temporary_name
 
 MAGIC = b"NPGEONS\n"
-VERSION = 1  # of the payload; the preamble is the same in all
+VERSION = 2  # of the payload; the preamble is the same in all
+FIRST = 1  # that is still read: its headers do not say what the file is
 NUMBERS = struct.Struct("<IIQ")  # version, zero, length of the payload
 PREAMBLE = len(MAGIC) + NUMBERS.size + hashlib.sha256().digest_size
-TEMPORARY = ".tmp"
 HEADER = "header.json"
+RUN, ROUND, UNFINISHED = "a run", "round", "the beginning of round"  # what a file may hold
 PIECE = 2**20  # bytes read at a time
 NO_TIME = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class WrittenLater(CheckpointError):
+    """A newer version wrote the file: there is nothing wrong with it."""
 
 
 def write(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
@@ -47,11 +52,25 @@ def write(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
     CheckpointError
         When it cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    _write(path, lambda file: _fill(file, arrays, header))
+
+
+def write_npz(path: Path, arrays: Arrays) -> None:
+    """Writes an `.npz` for `numpy.load`, without pickle. Raises as `write`."""
+
+    def fill(file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            _add(archive, arrays)
+
+    _write(path, fill)
+
+
+def _write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
+    temporary = temporary_name(path)
     try:
         try:
-            with open(temporary, "xb") as file:
-                _fill(file, arrays, header)
+            with open_new(temporary) as file:
+                fill(file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -83,10 +102,11 @@ def sync_folder(folder: Path) -> None:
 
 def probe(folder: Path) -> None:
     """Raises CheckpointError unless a file can be written in the folder now."""
-    path = folder / f".{secrets.token_hex(4)}{TEMPORARY}"
+    path = temporary_name(folder / "probe")
     try:
         try:
-            path.write_bytes(MAGIC)
+            with open_new(path) as file:
+                file.write(MAGIC)
         finally:
             path.unlink(missing_ok=True)
     except OSError as error:
@@ -125,13 +145,17 @@ def _fill(file: BinaryIO, arrays: Arrays, header: dict[str, Any]) -> None:
     with zipfile.ZipFile(payload, "w") as archive:
         with archive.open(zipfile.ZipInfo(HEADER, NO_TIME), "w") as entry:
             entry.write(json.dumps(header, allow_nan=False, indent=1).encode())
-        for name, array in arrays.items():
-            info = zipfile.ZipInfo(f"{name}.npy", NO_TIME)
-            with archive.open(info, "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
+        _add(archive, arrays)
     numbers = NUMBERS.pack(VERSION, 0, payload.length)
     file.seek(0)
     file.write(MAGIC + numbers + _digest(numbers, payload.sha))
+
+
+def _add(archive: zipfile.ZipFile, arrays: Arrays) -> None:
+    for name, array in arrays.items():
+        info = zipfile.ZipInfo(f"{name}.npy", NO_TIME)
+        with archive.open(info, "w", force_zip64=True) as entry:
+            np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
 
 
 def _digest(numbers: bytes, payload: Any) -> bytes:
@@ -144,12 +168,12 @@ def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     Raises
     ------
     CheckpointError
-        When there is no such file, it is damaged, or a newer version wrote it.
+        When there is no such file, or it is damaged; `WrittenLater` when a newer version wrote it.
     """
     try:
         with open(path, "rb") as file:
             _check(path, file)
-            with _sense(path):
+            with sense(path):
                 return _content(file)
     except OSError as error:
         raise CheckpointError(
@@ -182,20 +206,54 @@ def _check(path: Path, file: BinaryIO) -> None:
         sha.update(piece)
     if _digest(numbers, sha) != preamble[-hashlib.sha256().digest_size :]:
         raise damaged(path, "its content does not match its checksum")
-    if version != VERSION:
-        raise CheckpointError(
-            f"{path} has format version {version}, and this numpygeons reads version {VERSION}: "
-            "install the version that wrote it, or a later one"
+    if version > VERSION:
+        raise WrittenLater(
+            f"{path} was written by a newer version of numpygeons: it has format version "
+            f"{version}, and this numpygeons reads versions {FIRST} to {VERSION}; install the "
+            "version that wrote it, or a later one"
         )
+    if version < FIRST:
+        raise damaged(path, f"it says that it has format version {version}")
 
 
 @contextmanager
-def _sense(path: Path) -> Iterator[None]:
-    """A file with the right checksum whose content makes no sense was not written by `write`."""
+def sense(path: Path) -> Iterator[None]:
+    """A file with the right checksum whose content makes no sense is damaged all the same.
+
+    Raises
+    ------
+    CheckpointError
+        Where reading it, or making something of it, raises anything else.
+    """
     try:
         yield
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise damaged(path, f"its content cannot be read ({error})") from error
+    except (CheckpointError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise damaged(
+            path, f"its content cannot be read ({type(error).__name__}: {error})"
+        ) from error
+
+
+def check_place(path: Path, header: dict[str, Any], kind: str, number: int = 0) -> None:
+    """Whether a file is what its name says, by its header.
+
+    Raises
+    ------
+    CheckpointError
+        When it is of another kind, or round: it was copied under this name.
+    """
+    got = header.get("kind", _kind_of_first(header)), header.get("number", number)
+    if got != (kind, number):
+        what = [f"{name} {n}" if n else name for name, n in (got, (kind, number))]
+        raise damaged(path, f"it holds {what[0]} and not {what[1]}: another file has got its name")
+
+
+def _kind_of_first(header: dict[str, Any]) -> str:
+    """What a file of the first version is, whose header does not say so."""
+    if "settings" in header:
+        return RUN
+    return ROUND if "records" in header else UNFINISHED
 
 
 def _content(file: BinaryIO) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

@@ -3,6 +3,7 @@
     run.checkpoint        target and explorer (pickled), settings, shapes, versions
     round-07.checkpoint   everything after round 7, records of the earlier rounds included
     round-08.unfinished   the scans of round 8 so far, while it runs
+    round-07.samples.npz  the draws of round 7 by site, once the run has ended
     draws/                what the recorder "disk" writes (`draws_on_disk`)
 
 The last `KEPT` rounds stay; each is enough to go on from.
@@ -18,7 +19,7 @@ import shutil
 import time
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,14 @@ from numpygeons.checkpoint.origin import pickled
 from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
 from numpygeons.checkpoint.state import midway_to_arrays, to_arrays
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
+from numpygeons.private_files import TEMPORARY, make_folders, temporary_name
 from numpygeons.rounds import Rounds
 from numpygeons.settings import Settings
 
 RUN = "run.checkpoint"
 DRAWS = "draws"  # folder of the recorder "disk"
 ROUND = re.compile(r"round-(\d+)\.checkpoint")
+SAMPLES = re.compile(r"round-(\d+)\.samples\.npz")
 UNFINISHED = re.compile(r"round-(\d+)\.unfinished")
 SECONDS = "NUMPYGEONS_CHECKPOINT_SECONDS"  # between two looks at a long round; 60 unless set
 LARGEST_SHARE = 0.05  # of the time, that writing unfinished rounds may take
@@ -61,7 +64,7 @@ class Run:
         arrays: Arrays = {"origin": np.frombuffer(self.origin, np.uint8)}
         names = ("id", "settings", "dtype", "coordinates", "grows", "versions")
         header = {name: take_apart(getattr(self, name), name, arrays) for name in names}
-        file.write(folder / RUN, arrays, header)
+        file.write(folder / RUN, arrays, {"kind": file.RUN, **header})
 
     @staticmethod
     def read(folder: Path) -> Run:
@@ -72,9 +75,20 @@ class Run:
         CheckpointError
             When it is missing or damaged: without it there is no target to go on with.
         """
-        arrays, header = file.read(folder / RUN)
-        parts = {name: put_together(plain, arrays) for name, plain in header.items()}
-        return Run(origin=arrays["origin"].tobytes(), **parts)
+        path = folder / RUN
+        arrays, header = file.read(path)
+        file.check_place(path, header, file.RUN)
+        known = {f.name for f in fields(Run)}
+        with file.sense(path):
+            parts = {name: put_together(part, arrays) for name, part in header.items()}
+            run = Run(
+                origin=arrays["origin"].tobytes(),
+                **{name: part for name, part in parts.items() if name in known},
+            )
+            for name, kind in (("settings", Settings), ("coordinates", tuple), ("dtype", str)):
+                if not isinstance(getattr(run, name), kind):
+                    raise TypeError(f"{name} cannot be {getattr(run, name)!r}")
+            return run
 
 
 def describe(target: Any, explorer: Any, settings: Settings, path: Any) -> Run:
@@ -150,7 +164,7 @@ class Folder:
         Raises
         ------
         ValueError
-            When the folder holds something else.
+            When the folder holds something else, or a file is in the place of results/latest.
         CheckpointError
             When nothing can be written there.
         """
@@ -160,23 +174,27 @@ class Folder:
         else:
             path = Path(checkpoint).absolute()
         _refuse_other(path, run)
+        latest = path.parents[1] / "latest"
+        is_ours = latest.is_symlink() or latest.is_dir() or not latest.exists()
+        if checkpoint is True and not is_ours:
+            raise ValueError(
+                f"{latest} is a file, where a link is to lead to the last run: move the file away, "
+                'or name a folder, as in checkpoint="folder"'
+            )
         folder = Folder(path, run)
         try:
-            for parent in reversed((path, *path.parents)):
-                if not parent.is_dir():
-                    parent.mkdir()
-                    folder._made.append(parent)
+            folder._made += make_folders(path)
         except OSError as error:
             raise file.cannot_write(path, error) from error
         file.remove_temporary(path)
         run.write(path)
         if checkpoint is True:
-            folder._point_at_it(path.parents[1] / "latest")
+            folder._point_at_it(latest)
         return folder
 
     def _point_at_it(self, link: Path) -> None:
         """Lets `results/latest` lead to this run; links are replaced in one step."""
-        temporary = link.with_name(f".{link.name}.{secrets.token_hex(4)}{file.TEMPORARY}")
+        temporary = temporary_name(link)
         try:
             before = os.readlink(link) if link.is_symlink() else None
             os.symlink(self.path.relative_to(link.parent), temporary, target_is_directory=True)
@@ -211,12 +229,29 @@ class Folder:
         if state.round == 0:
             return
         arrays, header = to_arrays(state)
-        file.write(self.path / round_file(state.round), arrays, {"run": self.run.id, **header})
+        own = {"kind": file.ROUND, "number": state.round, "run": self.run.id}
+        file.write(self.path / round_file(state.round), arrays, {**own, **header})
         old = [round_file(number) for number in finished_rounds(self.path)[:-KEPT]]
-        old += [name for name in os.listdir(self.path) if UNFINISHED.fullmatch(name)]
+        begun = ((UNFINISHED.fullmatch(name), name) for name in os.listdir(self.path))
+        old += [name for m, name in begun if m and int(m[1]) <= state.round]
         for name in old:
             with suppress(OSError):
                 (self.path / name).unlink()
+
+    def write_samples(self, number: int, samples: Arrays) -> None:
+        """Writes the draws of a round by site, for who must not unpickle the model.
+
+        Raises
+        ------
+        CheckpointError
+            When they cannot be written.
+        """
+        own = f"round-{number:02d}.samples.npz"
+        file.write_npz(self.path / own, samples)
+        for name in os.listdir(self.path):
+            if SAMPLES.fullmatch(name) and name != own:
+                with suppress(OSError):
+                    (self.path / name).unlink()
 
     def watch(self, number: int) -> Watch:
         """Who writes the round of this number while it runs."""
@@ -259,8 +294,8 @@ class Watch:
         """
         start = time.monotonic()
         arrays, header = midway_to_arrays(midway)
-        header["run"] = self._folder.run.id
-        file.write(self._folder.path / unfinished_file(self._number), arrays, header)
+        own = {"kind": file.UNFINISHED, "number": self._number, "run": self._folder.run.id}
+        file.write(self._folder.path / unfinished_file(self._number), arrays, {**own, **header})
         now = time.monotonic()
         self._next = now + max(self._seconds, (now - start) / LARGEST_SHARE)
 
@@ -280,7 +315,7 @@ def _refuse_other(path: Path, run: Run) -> None:
                 f"{path} holds another run: go on with it by pigeons(load({str(path)!r})), or name "
                 "a new folder"
             )
-    elif any(not name.endswith(file.TEMPORARY) for name in names):
+    elif any(not name.endswith(TEMPORARY) for name in names):
         raise ValueError(f"{path} is not empty: name a new folder, or an empty one")
 
 
@@ -293,8 +328,9 @@ def keep(rounds: Rounds, run: Run | None, checkpoint: Any) -> Folder:
     return folder
 
 
-def save(rounds: Rounds, run: Run | None, path: Any) -> Run:
-    """Writes a run to a folder that is new, empty or its own; the run's description."""
+def save(rounds: Rounds, run: Run | None, path: Any, samples: Arrays | None) -> Run:
+    """Writes a run, and its draws by site, to a folder that is new, empty or its own; the run's
+    description."""
     run = run or describe(rounds.target, rounds.explorer, rounds.settings, rounds.path)
     run = replace(run, settings=rounds.settings)
     grows = False
@@ -302,6 +338,8 @@ def save(rounds: Rounds, run: Run | None, path: Any) -> Run:
         grows = Run.read(Path(path)).grows  # its own checkpoints stay that
     folder = Folder.make(Path(path), replace(run, grows=grows))
     folder.write(rounds.state)
+    if samples is not None:
+        folder.write_samples(rounds.state.round, samples)
     _copy_draws(rounds, folder.path)
     return run
 

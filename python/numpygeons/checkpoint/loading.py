@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from numpygeons.between import Between, Midway
+from numpygeons.between import Between, Midway, nowhere
 from numpygeons.checkpoint import file
 from numpygeons.checkpoint.folder import (
     DRAWS,
@@ -20,13 +21,20 @@ from numpygeons.checkpoint.folder import (
     unfinished_file,
 )
 from numpygeons.checkpoint.origin import unpickled
-from numpygeons.checkpoint.state import from_arrays, midway_from_arrays
+from numpygeons.checkpoint.state import (
+    OtherShape,
+    from_arrays,
+    midway_from_arrays,
+    results_from_arrays,
+)
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
+from numpygeons.one_thread import one_thread
 from numpygeons.path import Path as Tempered
 from numpygeons.path import as_path
 from numpygeons.precision import run_precision
 from numpygeons.rounds import Rounds
+from numpygeons.settings import Settings
 
 
 class Loaded(NamedTuple):
@@ -37,6 +45,7 @@ class Loaded(NamedTuple):
     folder: Folder | None  # to write to as it goes on; None for what `PT.save` wrote
 
 
+@one_thread()
 def load_run(path_or_result: Any) -> Loaded:
     """Opens a folder, or the folder of a result; compiles nothing.
 
@@ -59,7 +68,11 @@ def load_run(path_or_result: Any) -> Loaded:
     with run_precision(run.dtype):
         tempered = as_path(target)
         _check_model(path, run, tempered)
-        state = _last_state(path, run, tempered, explorer)
+
+        def state_of(arrays: Any, header: dict[str, Any]) -> Between:
+            return from_arrays(arrays, header, tempered, explorer, run.settings)
+
+        state = _last_round(path, run, state_of)
         if state is not None:
             state = replace(state, midway=_midway(path, run, tempered, explorer, state.round + 1))
             if state.traces is not None and "disk" in run.settings.record:
@@ -109,30 +122,59 @@ def _check_model(folder: Path, run: Run, path: Tempered) -> None:
     )
 
 
-def _last_state(folder: Path, run: Run, path: Tempered, explorer: Any) -> Between | None:
+def read_results(path_or_result: Any) -> tuple[Settings, Between]:
+    """Settings and results of a run, without its model: unpickles nothing. Replicas, tuning and
+    draws are not in what it returns.
+
+    Raises
+    ------
+    TypeError, ValueError, CheckpointError
+        As `load_run`.
+    """
+    path = _folder_of(path_or_result)
+    run = Run.read(path)
+    state = _last_round(path, run, results_from_arrays)
+    return run.settings, state or nowhere(run.settings.n_chains, len(run.coordinates))
+
+
+def _last_round(
+    folder: Path, run: Run, put_together: Callable[[Any, dict[str, Any]], Between]
+) -> Between | None:
     """After the last round that can be believed; None when none was finished."""
     numbers = finished_rounds(folder)
     problems: list[str] = []
     for number in reversed(numbers):
         place = folder / round_file(number)
         try:
-            arrays, header = file.read(place)
-            if header["run"] != run.id:
-                raise file.damaged(place, "it belongs to another run")
+            arrays, header = _read(place, run, file.ROUND, number)
+            with file.sense(place):
+                state = put_together(arrays, header)
+            if state.round != number:
+                raise file.damaged(place, f"it holds {state.round} rounds")
+        except file.WrittenLater:
+            raise
         except CheckpointError as error:
+            if isinstance(error.__cause__, OtherShape):
+                raise CheckpointError(f"{folder} cannot go on: {error.__cause__}") from error
             problems.append(str(error))
             continue
         for problem in problems:
             warnings.warn(
-                f"{problem}. Round {number} is taken instead", NumpygeonsWarning, stacklevel=4
+                f"{problem}. Round {number} is taken instead", NumpygeonsWarning, stacklevel=5
             )
-        try:
-            return from_arrays(arrays, header, path, explorer, run.settings)
-        except ValueError as error:
-            raise CheckpointError(f"{folder} cannot go on: {error}") from error
+        return state
     if numbers:
         raise CheckpointError(f"no round of {folder} can be loaded: {'; '.join(problems)}")
     return None
+
+
+def _read(place: Path, run: Run, kind: str, number: int) -> tuple[Any, dict[str, Any]]:
+    """Arrays and header of a file of this run. Raises CheckpointError where it is not that."""
+    arrays, header = file.read(place)
+    file.check_place(place, header, kind, number)
+    if header.get("run") != run.id:
+        raise file.damaged(place, "it belongs to another run")
+    return arrays, header
 
 
 def _midway(folder: Path, run: Run, path: Tempered, explorer: Any, number: int) -> Midway | None:
@@ -141,10 +183,11 @@ def _midway(folder: Path, run: Run, path: Tempered, explorer: Any, number: int) 
     if not place.exists():
         return None
     try:
-        arrays, header = file.read(place)
-        if header["run"] != run.id:
-            raise file.damaged(place, "it belongs to another run")
-        return midway_from_arrays(arrays, header, path, explorer, run.settings)
-    except (CheckpointError, ValueError) as error:
+        arrays, header = _read(place, run, file.UNFINISHED, number)
+        with file.sense(place):
+            return midway_from_arrays(arrays, header, path, explorer, run.settings)
+    except file.WrittenLater:
+        raise
+    except CheckpointError as error:
         warnings.warn(f"{error}. Round {number} starts anew", NumpygeonsWarning, stacklevel=4)
         return None

@@ -20,6 +20,7 @@ from urllib.request import url2pathname
 
 import cloudpickle
 
+from numpygeons.one_thread import one_thread
 from numpygeons.path import JaxTarget, NumPyroPath
 from numpygeons.path import Path as Tempered
 from numpygeons.precision import run_precision
@@ -28,6 +29,7 @@ BY_NAME = ("numpygeons", "cloudpickle", "numpyro", "jax", "jaxlib", "numpy", "sc
 INSTALLED = ("site-packages", "dist-packages")
 
 
+@one_thread()
 def pickled(target: Any, explorer: Any) -> bytes:
     """Target and explorer, for `unpickled` in any process.
 

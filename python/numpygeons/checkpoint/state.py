@@ -7,6 +7,7 @@ computed again from V, by who asks for it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -14,13 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from numpygeons import _core
-from numpygeons.between import Between, Midway
+from numpygeons.between import Between, Midway, nowhere
 from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
 from numpygeons.explorers.base import Explorer, Start
 from numpygeons.online import OnlineMoments
 from numpygeons.path import Path
 from numpygeons.potential import State
 from numpygeons.records import RoundRecord
+from numpygeons.same_model import Pilot
 from numpygeons.settings import Settings
 from numpygeons.traces import Traces
 
@@ -35,7 +37,12 @@ MATRICES = (  # arrays of `RoundData`
     "squared_deviations",
     "snapshots",
 )
+OF_PILOT = ("x", "log_reference", "v")
 SO_FAR = ("v", "replicas", "statistic_sums", "snapshots", "moments", "chains")  # UnfinishedRound
+
+
+class OtherShape(ValueError):
+    """Path or explorer do not fit what was written."""
 
 
 def to_arrays(state: Between) -> tuple[Arrays, dict[str, Any]]:
@@ -58,6 +65,10 @@ def to_arrays(state: Between) -> tuple[Arrays, dict[str, Any]]:
             arrays[f"data.{name}"] = getattr(data, name)
     if state.traces is not None:
         header["traces"] = _put_traces(arrays, state.traces)
+    if state.pilot is not None:
+        header["pilot"] = state.pilot.machine
+        for name in OF_PILOT:
+            arrays[f"pilot.{name}"] = getattr(state.pilot, name)
     return arrays, header
 
 
@@ -119,19 +130,32 @@ def from_arrays(
 
     Raises
     ------
-    ValueError
+    OtherShape
         When the path or the explorer has other shapes than those the run had.
     """
-    replicas = _replicas(arrays, path, explorer)
-    betas = arrays["betas"]
+    results = results_from_arrays(arrays, header)
+    return replace(
+        results,
+        replicas=_replicas(arrays, path, explorer),
+        tuning=_tuning(arrays, header["tuning"], path, explorer, len(results.betas)),
+        traces=_traces(arrays, header.get("traces"), path, settings),
+    )
+
+
+def results_from_arrays(arrays: Arrays, header: dict[str, Any]) -> Between:
+    """What needs neither path nor explorer: records, V, schedule."""
     records: tuple[RoundRecord, ...] = put_together(header["records"], arrays)
     plain: dict[str, Any] = {name: arrays[name] for name in PLAIN}
-    return Between(
-        replicas=replicas,
-        tuning=_tuning(arrays, header["tuning"], path, explorer, len(betas)),
+    n_chains, dimension = arrays["centres"].shape
+    pilot = None
+    if "pilot" in header:
+        draws: dict[str, Any] = {name: arrays[f"pilot.{name}"] for name in OF_PILOT}
+        pilot = Pilot(machine=header["pilot"], **draws)
+    return replace(
+        nowhere(n_chains, dimension),
         records=records,
-        traces=_traces(arrays, header.get("traces"), path, settings),
         data=_data(arrays, header),
+        pilot=pilot,
         **plain,
     )
 
@@ -144,7 +168,7 @@ def _replicas(arrays: Arrays, path: Path, explorer: Explorer) -> State:
     for name, n in wanted.items():
         field = getattr(replicas, name)
         if field.shape[1] != n or field.dtype != path.dtype:
-            raise ValueError(
+            raise OtherShape(
                 f"the model has another shape than the run had: got {n} numbers of {path.dtype} "
                 f"for {name}, wanted {field.shape[1]} of {field.dtype}"
             )
@@ -158,7 +182,7 @@ def _tuning(arrays: Arrays, kinds: list[str], path: Path, explorer: Explorer, n:
     leaves = [arrays[f"tuning.{k}"] for k in range(len(kinds))]
     got, wanted = [np.shape(leaf) for leaf in first], [leaf.shape for leaf in leaves]
     if got != wanted:
-        raise ValueError(
+        raise OtherShape(
             f"{type(explorer).__name__}.start has other shapes than the run had: got {got}, "
             f"wanted {wanted}"
         )

@@ -18,6 +18,8 @@ from typing import Any
 import jax
 import numpyro
 
+from numpygeons.private_files import write_whole
+
 FILE = "call.pickle"
 
 
@@ -81,9 +83,7 @@ def _configuration() -> dict[str, Any]:
 
 def write_call(folder: Path, call: Call) -> None:
     """Writes the call, and what it relies on in this process."""
-    part = folder / f"{FILE}.part"
-    part.write_bytes(pickle.dumps((Surroundings.here(), call)))
-    part.replace(folder / FILE)
+    write_whole(folder / FILE, pickle.dumps((Surroundings.here(), call)))
 
 
 def read_call(folder: Path) -> Call:

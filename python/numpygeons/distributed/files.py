@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from numpygeons.private_files import write_whole
+
 
 def write_text(path: Path, text: str) -> None:
-    """Writes the file whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    """Writes the file whole or not at all, for its owner alone."""
+    write_whole(path, text.encode())
 
 
 def read_number(path: Path) -> int | None:

@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
-from numpygeons.distributed.files import write_text
 from numpygeons.distributed.launcher import DEFAULTS, own_python, python_command, search_path
 from numpygeons.distributed.quantities import as_mebibytes, as_seconds, clock
 from numpygeons.distributed.queues import LSF, PBS, SLURM, Queue
@@ -24,6 +23,7 @@ from numpygeons.distributed.settings import (
     check_positive,
     check_text,
 )
+from numpygeons.private_files import write_whole
 
 NAME = "numpygeons"
 SAID = "queue.txt"  # what the queue itself says, relative to the run's folder
@@ -113,8 +113,7 @@ class Job(ABC):
             When the queue refuses it.
         """
         path = folder / "submit.sh"
-        write_text(path, self.script(folder))
-        path.chmod(0o755)
+        write_whole(path, self.script(folder).encode(), mode=0o700)
         number = self.system.submit_script(path)
         job = {"kind": self.system.kind, "id": number, "host": socket.gethostname()}
         return open_result(folder, job)
@@ -142,7 +141,8 @@ class Job(ABC):
         lines += [
             " ".join(ranks),
             "code=$?",
-            f'echo "$code" > {place}/exit.part && mv {place}/exit.part {place}/exit',
+            f"part=$(mktemp {place}/.exit.XXXXXXXX) &&"
+            f' echo "$code" > "$part" && mv -f "$part" {place}/exit',
             'exit "$code"',
         ]
         return "\n".join(lines) + "\n"

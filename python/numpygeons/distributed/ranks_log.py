@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from numpygeons.distributed.files import write_text
+from numpygeons.private_files import make_folders
 
 # Set for each rank by what starts it: Open MPI, MPICH and its kin, MVAPICH, Cray, PMIx, srun.
 NUMBERS = (
@@ -50,7 +51,7 @@ class RankLog:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "ranks" / f"{own_rank()}.json"
-        self._path.parent.mkdir(exist_ok=True)
+        make_folders(self._path.parent)
         self._note = RankNote(rank=own_rank(), pid=os.getpid(), host=socket.gethostname())
         self._write()
 

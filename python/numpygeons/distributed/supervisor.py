@@ -16,6 +16,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -126,7 +127,7 @@ class Supervisor:
         assert self._process.stderr is not None
         ended, open_streams = None, 2
         # An epoll lists what happened in the order in which it happened.
-        with selectors.EpollSelector() as selector, (self._folder / "log.txt").open("ab") as log:
+        with selectors.EpollSelector() as selector, self._open("log.txt") as log:
             selector.register(self._process.stdout, selectors.EVENT_READ, 1)
             selector.register(self._process.stderr, selectors.EVENT_READ, 2)
             while open_streams or self._process.poll() is None:
@@ -135,8 +136,8 @@ class Supervisor:
                     if isinstance(key.data, Rank):
                         selector.unregister(key.fd)
                         os.close(key.fd)
-                        with (self._folder / "gone").open("a") as gone:
-                            print(key.data.pid, file=gone)
+                        with self._open("gone") as gone:
+                            gone.write(f"{key.data.pid}\n".encode())
                     elif data := os.read(key.fd, 65536):
                         self._copy(data, log, key.data)
                     else:
@@ -152,6 +153,11 @@ class Supervisor:
         code = self._process.wait()
         self._sweep()
         return code if code >= 0 else 128 - code
+
+    def _open(self, name: str) -> IO[bytes]:
+        """A file of the folder, to append to; the owner's alone, and not through a link."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.fdopen(os.open(self._folder / name, flags, 0o600), "ab")
 
     def _watch_ranks(self, selector: selectors.BaseSelector) -> None:
         """Lets the selector see the end of the ranks that have noted themselves meanwhile."""
@@ -183,9 +189,10 @@ class Supervisor:
 def main() -> int:
     folder, starter, n_processes, *command = sys.argv[1:]
     code = Supervisor(Path(folder), int(starter), int(n_processes), command).run()
-    part = Path(folder) / "exit.part"
-    part.write_text(f"{code}\n")
-    part.replace(Path(folder) / "exit")
+    descriptor, part = tempfile.mkstemp(prefix=".exit.", dir=folder)  # for the owner alone
+    with os.fdopen(descriptor, "w") as file:
+        print(code, file=file)
+    os.replace(part, Path(folder) / "exit")
     return code
 
 

@@ -86,6 +86,7 @@ class Driver(Protocol):
     worker."""
 
     program: Program
+    stops_anywhere: bool  # whether the replicas are those after the last scan, wherever it stops
 
     @staticmethod
     def lower(explore: Explore, shapes: Shapes, *, single: bool) -> Lowered:

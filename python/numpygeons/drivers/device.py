@@ -172,6 +172,8 @@ class DeviceDriver:
     """One call of the device for many scans; the core draws for the next ones, and replays the last
     one, while the device works."""
 
+    stops_anywhere = False
+
     def __init__(self, program: Program) -> None:
         self.program = program
         self._workers = Workers()

@@ -59,6 +59,8 @@ def _make_round(explore: Explore, next_shapes: NextScan, dtype: str) -> Callable
 class FusedDriver:
     """One compiled program per run; no Python between scans."""
 
+    stops_anywhere = True
+
     def __init__(self, program: Program) -> None:
         self.program = program
         self._workers = Workers()

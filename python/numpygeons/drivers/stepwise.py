@@ -16,6 +16,8 @@ from numpygeons.drivers.workers import Workers
 class StepwiseDriver:
     """The round loop is the core's; it calls back here once per scan."""
 
+    stops_anywhere = True
+
     def __init__(self, program: Program) -> None:
         self.program = program
         self._workers = Workers()
