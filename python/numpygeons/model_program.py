@@ -21,6 +21,7 @@ from numpygeons.flat import FlatLayout, default_float
 from numpygeons.model import ModelRun, Sites
 from numpygeons.model_checks import check_no_nan, check_same_sites
 from numpygeons.model_enumeration import summed_out
+from numpygeons.model_failures import NEEDS_A_VALUE, explaining
 from numpygeons.model_jaxpr import Traced
 from numpygeons.rewriting.program import rewritten
 
@@ -106,7 +107,8 @@ def trace_model(
     try:
         drawn, sites = _trace_draw(run)
     except DiscreteLatentError:
-        found = summed_out(model, args, kwargs)
+        with explaining(args, kwargs):
+            found = summed_out(model, args, kwargs)
         if found is None:
             raise
         marginal, left_out = found
@@ -147,6 +149,17 @@ def trace_model(
 
 
 def _check_call(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if isinstance(model, type):
+        raise TypeError(
+            f"the model must be a function with NumPyro primitives: got the class "
+            f"{model.__name__}; pass an instance whose __call__ is the model, or its method"
+        )
+    if inspect.isgeneratorfunction(model) or inspect.iscoroutinefunction(model):
+        word = "yield" if inspect.isgeneratorfunction(model) else "async"
+        raise TypeError(
+            f"the model {getattr(model, '__name__', model)} has `{word}` in it, so that calling it "
+            f"does not run its body: got a generator or coroutine; drop `{word}`"
+        )
     try:
         signature = inspect.signature(model)
     except ValueError:
@@ -185,44 +198,26 @@ def _trace_draw(run: ModelRun) -> tuple[Traced, Sites]:
         )
         return {"x": layout.flatten(free) if free else jnp.zeros(0), "found": found}
 
-    try:
-        return Traced(program, default_key()), seen[-1]
-    except _NEEDS_A_VALUE as error:
-        raise _explained(run, error) from error
-    except TypeError as error:
-        kinds = [type(value).__name__ for value in run.args]
-        named = {name: type(value).__name__ for name, value in run.kwargs.items()}
-        raise TypeError(
-            f"calling the model with model_args of types {kinds} and model_kwargs of types "
-            f"{named} failed: {error}; check what the model wants at that place"
-        ) from error
+    with explaining(run.args, run.kwargs):
+        try:
+            return Traced(program, default_key()), seen[-1]
+        except NEEDS_A_VALUE:
+            _refuse_changing_sites(run)
+            raise
 
 
-_NEEDS_A_VALUE = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-    jax.errors.NonConcreteBooleanIndexError,
-)
-
-
-def _explained(run: ModelRun, error: Exception) -> ModelError:
+def _refuse_changing_sites(run: ModelRun) -> None:
     """Say which site changes with the values of the latents, by running the model on some."""
     first = None
     for seed in range(8):
         try:
             signature = run.draw(jax.random.key(seed))[2].signature
             check_same_sites(first or signature, signature)
-        except ModelError as found:
-            return found
+        except ModelError:
+            raise
         except Exception:
-            break
+            return
         first = signature
-    reason = str(error).splitlines()[0]
-    return ModelError(
-        "the model looks in Python at a value that depends on a latent (a branch, a shape, an "
-        f"index or a NumPy function): {reason} Use jnp functions, jnp.where or jax.lax.cond there"
-    )
 
 
 def _trace_evaluation(run: ModelRun, layout: FlatLayout, sites: Sites) -> Traced:
@@ -243,7 +238,8 @@ def _trace_evaluation(run: ModelRun, layout: FlatLayout, sites: Sites) -> Traced
         }
 
     x = jnp.zeros(layout.dimension, layout.dtype)
-    traced = Traced(program, x, rewrite=rewritten)
+    with explaining(run.args, run.kwargs):
+        traced = Traced(program, x, rewrite=rewritten)
     check_same_sites(sites.signature, seen[-1].signature)
     return traced
 
@@ -263,6 +259,8 @@ def _warn_about(sites: Sites) -> None:
             "the model has nothing observed and no factor: the posterior is the prior, and log Z "
             "is 0 at every beta"
         )
+    for remark in sites.remarks:
+        _warn(remark)
     for name in sites.params:
         _warn(
             f"param site {name!r} is not a latent: it stays fixed at its initial value; make it a "
