@@ -41,6 +41,7 @@ PYTHON_LAYERS = (
     {"model_enumeration"},
     {"model"},
     {"model_visitor"},
+    {"model_purity"},
     {"model_checks", "model_data", "flat", "model_jaxpr"},
     {"model_failures"},
     {"model_arguments"},

@@ -1,7 +1,7 @@
 """Split a NumPyro model into log prior, log|det J| and log likelihood, site by site.
 
-The model runs twice, abstractly: once to draw every latent from its prior (which also shows
-what the sites are), and once to evaluate the density at given unconstrained values.  Latents
+The model runs abstractly: once to draw every latent from its prior (which also shows what the
+sites are), and once to evaluate the density at given unconstrained values.  Latents
 are moved between spaces here, at the site, with the support that the site has in that very
 call: supports may depend on other latents, and a site inside NumPyro's ``scan`` counts its
 determinant once per step.  NumPyro's own auxiliary Jacobian sites are never made, so a user's

@@ -1,8 +1,8 @@
 """Record a NumPyro model as two programs over one flat vector: prior draws and the densities.
 
-The model is run twice and never again: a draw of all latents from the prior shows what the
-sites are, an evaluation at an unknown vector gives everything else.  What the two runs show
-must agree.
+The model is run three times and never again: a draw of all latents from the prior shows what the
+sites are, an evaluation at an unknown vector gives everything else, and a second one shows whether
+the model is a function.  What the runs show must agree.
 """
 
 import inspect
@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from numpygeons.errors import DiscreteLatentError, ModelError, NumpygeonsWarning
@@ -23,6 +24,7 @@ from numpygeons.model_checks import check_no_nan, check_same_sites
 from numpygeons.model_enumeration import summed_out
 from numpygeons.model_failures import NEEDS_A_VALUE, explaining
 from numpygeons.model_jaxpr import Traced
+from numpygeons.model_purity import changed_sites, recorded_twice
 from numpygeons.rewriting.program import rewritten
 
 __all__ = ["ModelProgram", "default_key", "trace_model", "typed_key"]
@@ -239,9 +241,32 @@ def _trace_evaluation(run: ModelRun, layout: FlatLayout, sites: Sites) -> Traced
 
     x = jnp.zeros(layout.dimension, layout.dtype)
     with explaining(run.args, run.kwargs):
-        traced = Traced(program, x, rewrite=rewritten)
-    check_same_sites(sites.signature, seen[-1].signature)
-    return traced
+        both = recorded_twice(lambda: Traced(lambda x: program(x), x))
+    for now in seen:
+        check_same_sites(sites.signature, now.signature)
+    names = [site.name for site in sites.observed]
+    for remark in changed_sites(both, names):
+        _warn(remark)
+    _check_likelihood(both.first, names)
+    return both.first.rewritten(rewritten)
+
+
+def _check_likelihood(evaluated: Traced, names: list[str]) -> None:
+    """Look at the log likelihoods that no latent influences."""
+    fixed = evaluated.constants("pointwise")
+    for name, value in zip(names, fixed, strict=True):
+        if value is not None and value.size and not np.all(np.isfinite(value)):
+            raise ModelError(
+                f"observed site {name!r} has the log likelihood "
+                f"{value[~np.isfinite(value)].flat[0]} whatever the latents are: it depends on "
+                "none of them; check its data and its parameters"
+            )
+    if names and all(value is not None for value in fixed):
+        _warn(
+            f"the data do not depend on the latents: no latent enters the log likelihood of "
+            f"{', '.join(map(repr, names))}, so the posterior is the prior; use the latents in "
+            "the parameters of an observed site"
+        )
 
 
 def _warn(message: str) -> None:

@@ -18,7 +18,8 @@ from jax import Array
 from numpygeons.collector import paused_collector
 from numpygeons.flat import FlatLayout, default_float
 from numpygeons.model_jaxpr import Traced
-from numpygeons.model_program import default_key, trace_model, typed_key
+from numpygeons.model_program import _warn, default_key, trace_model, typed_key
+from numpygeons.model_purity import changed_functions, recorded_twice
 from numpygeons.rewriting.program import rewritten
 
 __all__ = ["JaxTarget", "NumPyroPath", "Path", "as_path"]
@@ -340,7 +341,10 @@ def _path_of_functions(target: JaxTarget) -> Path:
         return {"log_reference": pair[0], "log_ratio": pair[1], "log_pair": pair}
 
     x = jnp.zeros(layout.dimension, layout.dtype)
-    evaluated = Traced(parts, x, rewrite=rewritten)
+    both = recorded_twice(lambda: Traced(lambda x: parts(x), x))
+    for remark in changed_functions(both):
+        _warn(remark)
+    evaluated = both.first.rewritten(rewritten)
     return Path(
         dimension=layout.dimension,
         dtype=layout.dtype,
