@@ -46,7 +46,7 @@ PYTHON_LAYERS = (
     {"model_failures"},
     {"model_arguments"},
     {"settings", "records", "ranks"},
-    {"compilation_cache"},
+    {"compilation_cache", "callback_errors"},
     {"values_on_demand", "rewriting"},
     {"jaxprs"},
     {"arrays", "blas", "collector", "errors", "witness", "program_store", "precision"},
