@@ -6,6 +6,7 @@ model, the site where there is one, and what to change.
 
 import dis
 import linecache
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -168,7 +169,8 @@ def text_of(error: Exception, frames: Any = None) -> str:
     if isinstance(error, KeyError):
         return f"there is no entry {error}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{lines[0].rstrip('.')}" if lines else type(error).__name__
+    text = lines[0].rstrip(".") if lines else type(error).__name__
+    return re.sub(r"\b\w*Tracer\b", "jax.Array", text)
 
 
 def place_of(error: Exception) -> str:

@@ -136,9 +136,33 @@ def test_zero_likelihood_on_half_of_the_prior_runs_and_is_counted(model, explore
     assert f"replica {first.replica}, chain 0, beta 0, scan {first.scan}" in pt.report()
 
 
-def test_a_likelihood_that_is_zero_everywhere_is_refused():
-    with pytest.raises(NumericalError, match=r"no finite state for chain 1 .* likelihood zero"):
+def test_a_likelihood_that_is_zero_everywhere_is_refused_by_site():
+    message = r"no finite state for chain 1 .* likelihood zero: site 'never' is -inf at 64 of 64"
+    with pytest.raises(NumericalError, match=message):
         run(impossible)
+
+
+def test_a_site_that_is_never_a_number_is_told_from_one_of_likelihood_zero():
+    def model():
+        x = numpyro.sample("x", dist.Normal(0, 1))
+        numpyro.sample("y", dist.Normal(x, 1), obs=jnp.ones(3))
+        numpyro.sample("z", dist.Normal(jnp.sqrt(-1 - x**2), 1), obs=jnp.ones(3))
+        numpyro.factor("f", jnp.where(x > 1e9, 0.0, -jnp.inf))
+
+    with pytest.raises(NumericalError) as caught:
+        run(model)
+    assert "site 'z' is NaN at 64 of 64 draws; site 'f' is -inf at 64 of 64" in str(caught.value)
+    assert "'y'" not in str(caught.value)
+
+
+def test_a_target_of_functions_that_is_never_finite_says_which_it_is():
+    target = numpygeons.JaxTarget(
+        log_reference=lambda x: -0.5 * x**2,
+        log_target=lambda x: jnp.where(x > 0, jnp.nan, -jnp.inf),
+        sample_reference=lambda key: jax.random.normal(key),
+    )
+    with pytest.raises(NumericalError, match=r"V is NaN at \d+ and -inf at the others of 64"):
+        run(target, explorer=AutoRWMH())
 
 
 def test_an_infinite_density_ratio_names_where_it_was_met():
@@ -146,7 +170,7 @@ def test_an_infinite_density_ratio_names_where_it_was_met():
         x = numpyro.sample("x", dist.Normal(0, 1))
         numpyro.factor("pole", jnp.where(x > 2.5, jnp.inf, 0.0))
 
-    with pytest.raises(NumericalError, match=r"\+inf"):
+    with pytest.raises(NumericalError, match=r"\+inf at draw \d+ .*, at site 'pole'"):
         run(model, n_rounds=10)
 
 
