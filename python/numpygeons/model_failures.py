@@ -21,7 +21,14 @@ from numpyro.distributions import Distribution
 from numpygeons.errors import ModelError
 from numpygeons.model_arguments import unsuitable
 
-__all__ = ["NEEDS_A_VALUE", "at_site", "explaining", "place_of", "text_of"]
+__all__ = [
+    "NEEDS_A_VALUE",
+    "at_site",
+    "explaining",
+    "explaining_function",
+    "place_of",
+    "text_of",
+]
 
 NEEDS_A_VALUE = (
     jax.errors.ConcretizationTypeError,
@@ -92,6 +99,16 @@ def _needs_a_value(error: Exception, args: tuple[Any, ...], kwargs: dict[str, An
     what = "a value that depends on a latent"
     if in_scan:
         what += ", or on the step of the scan"
+    used, remedy = _use(error, own)
+    hints = "".join(f"; {hint}" for hint in unsuitable(args, kwargs))
+    return ModelError(
+        f"the model uses {what} {used}{_where(own)}: such values are unknown while JAX records "
+        f"the model; {remedy}{hints}"
+    )
+
+
+def _use(error: Exception, own: list["Place"]) -> tuple[str, str]:
+    """How a value was used that is not known yet, and what to write instead."""
     instruction = _instruction(own[-1]) if own else ""
     cause = error if isinstance(error, NEEDS_A_VALUE) else error.__cause__
     if "STORE" in instruction:
@@ -126,11 +143,29 @@ def _needs_a_value(error: Exception, args: tuple[Any, ...], kwargs: dict[str, An
         )
     else:
         used, remedy = "as a Python number (float, int, a size)", "use jnp functions there"
-    hints = "".join(f"; {hint}" for hint in unsuitable(args, kwargs))
-    return ModelError(
-        f"the model uses {what} {used}{_where(own)}: such values are unknown while JAX records "
-        f"the model; {remedy}{hints}"
-    )
+    return used, remedy
+
+
+@contextmanager
+def explaining_function(name: str, argument: str) -> Iterator[None]:
+    """Around a call of a user's function of one argument: names it where it fails in JAX."""
+    try:
+        yield
+    except (AssertionError, IndexError, NotImplementedError, TypeError, ValueError) as error:
+        frames = _frames(error)
+        if _is_the_models(error, frames):
+            raise
+        own = [place for place in frames if not _is_library(place[0])]
+        if isinstance(error, NEEDS_A_VALUE) or isinstance(error.__cause__, NEEDS_A_VALUE):
+            used, remedy = _use(error, own)
+            said = f"it uses a value {used} that is unknown while JAX records it; {remedy}"
+        else:
+            said = text_of(error, frames)
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"{name} must be a JAX function of one argument, called here with {argument}"
+            f"{_where(own)}: {said}"
+        ) from error
 
 
 @contextmanager
@@ -168,6 +203,9 @@ def text_of(error: Exception, frames: Any = None) -> str:
             )
     if isinstance(error, KeyError):
         return f"there is no entry {error}"
+    odd = re.search(r"value is of type <class '([^']+)'>", str(error))
+    if odd is not None and "abstract array" in str(error):
+        return f"a function of JAX wants numbers and got {odd[1]}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0].rstrip(".") if lines else type(error).__name__
     return re.sub(r"\b\w*Tracer\b", "jax.Array", text)

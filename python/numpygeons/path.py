@@ -17,6 +17,7 @@ from jax import Array
 
 from numpygeons.collector import paused_collector
 from numpygeons.flat import FlatLayout, default_float
+from numpygeons.model_failures import explaining_function
 from numpygeons.model_jaxpr import Traced
 from numpygeons.model_program import _warn, default_key, trace_model, typed_key
 from numpygeons.model_purity import changed_functions, recorded_twice
@@ -367,13 +368,8 @@ def _path_of_functions(target: JaxTarget) -> Path:
 
 
 def _shape_of(name: str, function: Callable[[Any], Any], argument: Any) -> Any:
-    try:
+    with explaining_function(name, _outline(argument)):
         return jax.eval_shape(function, argument)
-    except TypeError as error:
-        raise TypeError(
-            f"{name} must be a JAX function of one argument, called here with "
-            f"{_outline(argument)}: {error}"
-        ) from error
 
 
 def _check_scalar(name: str, shape: Any) -> None:

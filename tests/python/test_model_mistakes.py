@@ -15,7 +15,9 @@ from numpygeons.errors import ModelError
 from numpygeons.path import as_path
 
 Y = np.array([0.4, -1.1, 2.0, 0.3])
-NOT_OF_JAX = re.compile("Traced<|Tracer|XlaRuntime|INTERNAL|ConcretizationType|traced array")
+NOT_OF_JAX = re.compile(
+    "Traced<|Tracer|XlaRuntime|INTERNAL|ConcretizationType|traced array|abstract array"
+)
 
 
 class Table:
@@ -238,8 +240,9 @@ WRONG_TYPES = {
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_an_operand_of_a_wrong_kind_is_named_with_the_line(name):
     model, args, message = WRONG_TYPES[name]
-    with pytest.raises(TypeError, match=re.compile(message, re.DOTALL)):
+    with pytest.raises(TypeError, match=re.compile(message, re.DOTALL)) as caught:
         as_path(model, args)
+    assert not NOT_OF_JAX.search(str(caught.value))
 
 
 def generator():
@@ -277,6 +280,29 @@ def test_a_complex_target_of_functions_is_refused():
     )
     with pytest.raises(TypeError, match=r"log_target must return a floating scalar.*complex"):
         as_path(target)
+
+
+FUNCTIONS = {
+    "a condition": (lambda x: x if x > 0 else -x, TypeError, r"x > 0.*as a condition.*jnp.where"),
+    "NumPy's function": (lambda x: np.sin(x), TypeError, r"np\.sin.*function of NumPy.*jnp"),
+    "shapes": (lambda x: jnp.concatenate([x, x]), ValueError, "concatenate.*Zero-dim"),
+    "text": (lambda x: "a", TypeError, "must be a JAX function of one argument.*str"),
+    "None": (lambda x: None, ValueError, "log_target must return one scalar, got None"),
+    "truth": (lambda x: x > 0, TypeError, "log_target must return a floating scalar, got dtype"),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_common_mistake_in_a_target_of_functions_is_named_with_its_remedy(name):
+    function, error, message = FUNCTIONS[name]
+    target = JaxTarget(
+        log_reference=lambda x: -0.5 * x**2,
+        log_target=function,
+        sample_reference=lambda key: jax.random.normal(key),
+    )
+    with pytest.raises(error, match=re.compile(message, re.DOTALL)) as caught:
+        as_path(target)
+    assert not NOT_OF_JAX.search(str(caught.value))
 
 
 @pytest.mark.parametrize("error", [KeyError("mine"), ValueError("mine"), AssertionError("mine")])
