@@ -144,13 +144,16 @@ def check_bounds(site: dict[str, Any]) -> None:
     """
     try:
         support = site["fn"].support
+        while hasattr(support, "base_constraint"):
+            support = support.base_constraint
         low, high = support.lower_bound, support.upper_bound
     except (NotImplementedError, AttributeError):
         return
     if isinstance(low, jax.core.Tracer) or isinstance(high, jax.core.Tracer):
         return
     try:
-        wrong = np.asarray(~(np.asarray(low) <= np.asarray(high)))
+        low, high = np.asarray(low), np.asarray(high)
+        wrong = np.asarray(~(low <= high if _is_discrete(site["fn"]) else low < high))
     except (TypeError, ValueError):
         return
     if not wrong.any():
@@ -159,7 +162,7 @@ def check_bounds(site: dict[str, Any]) -> None:
     low, high = (array[pairs[2]].flat[0] for array in pairs[:2])
     raise ModelError(
         f"site {site['name']!r} ({_kind(site['fn'])}) has the lower bound {low} and the upper "
-        f"bound {high}, so nothing lies between them; give the lower one first"
+        f"bound {high}, so nothing lies between them; give a lower bound below the upper one"
     )
 
 

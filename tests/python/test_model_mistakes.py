@@ -151,6 +151,11 @@ REFUSED = {
         (),
         r"'u' \(Uniform\) has the lower bound 2 and the upper bound 1",
     ),
+    "equal bounds": (
+        lambda: numpyro.sample("u", dist.Uniform(1, 1).expand([3]).to_event(1)),
+        (),
+        "'u'.*lower bound 1 and the upper bound 1",
+    ),
     "one pair of bounds": (
         lambda: numpyro.sample("u", dist.TruncatedNormal(0, 1, low=np.array([0, 3.0]), high=2.0)),
         (),
@@ -321,6 +326,22 @@ def test_what_python_raises_in_the_model_passes_through():
         as_path(standard(lambda x: {"a": 1}["b"]))
     with pytest.raises(ZeroDivisionError):
         as_path(standard(lambda x: 1 / 0))
+
+
+def test_a_series_of_pandas_is_named_wherever_it_is_used():
+    pandas = pytest.importorskip("pandas")
+    for model in (normal, times):
+        with pytest.raises(ModelError, match=r"a pandas Series: pass its numbers, \.to_numpy\(\)"):
+            as_path(model, (pandas.Series(Y),))
+        assert as_path(model, (pandas.Series(Y).to_numpy(),)).dimension == 1
+
+
+def test_bounds_that_hold_one_count_are_accepted():
+    def model():
+        p = numpyro.sample("p", dist.Beta(1, 1))
+        numpyro.sample("y", dist.Binomial(np.array([0, 3]), p), obs=np.array([0, 2]))
+
+    assert as_path(model).dimension == 1
 
 
 def test_a_model_may_take_tables_and_text_and_use_them_as_it_likes():
