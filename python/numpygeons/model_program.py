@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpyro import handlers
 
 from numpygeons.errors import DiscreteLatentError, ModelError, NumpygeonsWarning
 from numpygeons.flat import FlatLayout, default_float
@@ -123,6 +124,8 @@ def trace_model(
             )
     if not sites.latents:
         hint = "is every site observed or conditioned?"
+        if callable(handlers.block(handlers.seed(model, 0))(*args, **kwargs)):
+            hint = "it returned a function: if that is the model, pass it in the place of its maker"
         if sites.params:
             hint = (
                 f"the param sites {list(sites.params)} are not latents: make them "

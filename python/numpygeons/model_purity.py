@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
@@ -107,7 +109,7 @@ def _difference(first: Any, second: Any) -> tuple[str, str] | None:
             if isinstance(a, str) and isinstance(b, str) and a == b:
                 continue
             return "other operations", "others"
-        left, right = np.asarray(a), np.asarray(b)
+        left, right = _plain(a), _plain(b)
         if left.shape != right.shape or left.dtype != right.dtype:
             return f"numbers of shape {left.shape}", f"of shape {right.shape}"
         if left.tobytes() != right.tobytes():
@@ -115,6 +117,13 @@ def _difference(first: Any, second: Any) -> tuple[str, str] | None:
             at = int(where[0]) if len(where) else 0
             return str(np.ravel(left)[at]), str(np.ravel(right)[at])
     return None
+
+
+def _plain(value: Any) -> np.ndarray[Any, Any]:
+    """A number or an array as NumPy's; a key of JAX as its data."""
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        value = jax.random.key_data(value)
+    return np.asarray(value)
 
 
 def _numbers(program: Any) -> Iterator[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from numpyro.infer import NUTS
 
 import numpygeons
@@ -193,6 +193,7 @@ def too_large(arguments):
     derandomize=True,
     deadline=None,
     database=None,
+    phases=[Phase.generate],  # a failure is shown as it was found, in a bounded time
     suppress_health_check=list(HealthCheck),
 )
 @given(call=calls())

@@ -215,6 +215,7 @@ REFUSED = {
     "number as a name": (lambda: numpyro.sample(3, dist.Normal()), (), "name.*must be text: got 3"),
     "site in a loop": (in_a_loop, (), "'x' stands inside a transformation.*control_flow.scan"),
     "site in vmap": (in_vmap, (), "'x' stands inside a transformation of JAX.*numpyro.plate"),
+    "a maker of models": (lambda: normal, (), "no latent site.*returned a function.*its maker"),
     "site in jit": (jax.jit(normal), (), "'x' stands inside a transformation.*take jax.jit off"),
 }
 

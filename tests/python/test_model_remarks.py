@@ -143,6 +143,17 @@ def test_a_model_that_seeds_its_own_generator_is_silent():
     assert as_path(chance(seeded)).dimension == 1
 
 
+def test_a_key_that_is_made_anew_with_the_same_seed_is_silent():
+    def model():
+        with jax.ensure_compile_time_eval():
+            key = jax.random.key(3)
+        x = numpyro.sample("x", dist.Normal(0, 1))
+        numpyro.sample("y", dist.Normal(x, 1), obs=0.5)
+        numpyro.factor("f", -(x**2) * jax.random.uniform(key))
+
+    assert as_path(model).dimension == 1
+
+
 def test_a_prior_that_changes_between_calls_is_refused():
     def model():
         x = numpyro.sample("x", dist.Normal(np.random.default_rng().random(), 1))
