@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
+from numpygeons.callback_errors import callbacks_may_raise
 from numpygeons.compilation_cache import kept_programs
 from numpygeons.one_thread import one_thread
 from numpygeons.path import Path
@@ -28,7 +29,11 @@ def map_draws(path: Path, x: npt.NDArray[Any], *, to: str = "constrain") -> Site
     key = ("map", to)
     if key not in path.programs:
         path.programs[key] = jax.jit(jax.vmap(getattr(path, to)))
-    with run_precision(path.dtype):  # the caller may have left the run's precision
+    where = "at the values of sites" if to == "constrain" else "at pointwise log likelihoods"
+    with (
+        callbacks_may_raise(where),
+        run_precision(path.dtype),
+    ):  # the caller may have left the run's precision
         return _mapped(path.programs[key], x)
 
 

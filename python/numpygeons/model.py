@@ -1,7 +1,7 @@
 """Split a NumPyro model into log prior, log|det J| and log likelihood, site by site.
 
-The model runs twice, abstractly: once to draw every latent from its prior (which also shows
-what the sites are), and once to evaluate the density at given unconstrained values.  Latents
+The model runs abstractly: once to draw every latent from its prior (which also shows what the
+sites are), and once to evaluate the density at given unconstrained values.  Latents
 are moved between spaces here, at the site, with the support that the site has in that very
 call: supports may depend on other latents, and a site inside NumPyro's ``scan`` counts its
 determinant once per step.  NumPyro's own auxiliary Jacobian sites are never made, so a user's
@@ -9,7 +9,7 @@ site may bear any name.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -20,12 +20,16 @@ from numpyro.distributions.transforms import IdentityTransform, IndependentTrans
 
 from numpygeons.errors import ModelError
 from numpygeons.model_checks import (
+    check_bounds,
     check_in_support,
     check_latent,
+    check_real,
     check_same_shape,
     masks_of,
     transform_of,
 )
+from numpygeons.model_data import as_values, blown_up, check_data
+from numpygeons.model_failures import at_site
 from numpygeons.model_visitor import Visit, at_step, visited_trace
 
 __all__ = ["Evaluation", "Latent", "ModelRun", "Observed", "Shape", "Sites"]
@@ -65,6 +69,7 @@ class Sites:
     substituted: tuple[str, ...]  # latents that handlers.substitute tried to fix
     params: tuple[str, ...]
     uses_prng_key: bool
+    remarks: tuple[str, ...] = ()  # what deserves a look
 
 
 class Evaluation(NamedTuple):
@@ -110,9 +115,15 @@ class ModelRun:
         """
         order: dict[str, int] = {}
         substituted: list[str] = []
+        remarks: dict[str, None] = {}  # in order
 
         def visit(site: dict[str, Any], length: int = 0, reverse: bool = False) -> Any:
-            if site["type"] != "sample" or site["is_observed"]:
+            if site["type"] != "sample":
+                return None
+            check_bounds(site)
+            if site["is_observed"]:
+                check_data(site)
+                remarks.update(dict.fromkeys(blown_up(site)))
                 return None
             check_latent(site)
             transform = transform_of(site)
@@ -130,6 +141,7 @@ class ModelRun:
                     f"latent site {name!r} ({type(fn).__name__}) cannot be drawn from its prior: "
                     "its distribution has no `sample`; give the distribution one, or use another"
                 ) from error
+            check_real(name, "a draw", value)
             # `args` travels with the site out of a scan, stacked, and is not used otherwise.
             site["args"] = (transform.inv(value),)
             return value
@@ -141,15 +153,16 @@ class ModelRun:
             if site["type"] == "param":
                 found["params"][name] = site["value"]
             elif site["type"] == "sample" and site["is_observed"]:
-                if jnp.size(site["value"]):
-                    check_in_support(name, site["fn"], site["value"])
-                    found["data"][name] = site["value"]
+                value = as_values(site)
+                if jnp.size(value):
+                    check_in_support(name, site["fn"], value)
+                    found["data"][name] = value
                     found["masks"][name] = masks_of(site["fn"])
             elif site["type"] == "sample":
                 check_latent(site)  # again: a handler around a scan shows only now
                 unconstrained[name] = jnp.asarray(site["args"][0])
         sites = _describe(trace, unconstrained, tuple(substituted), used_key)
-        return unconstrained, found, sites
+        return unconstrained, found, replace(sites, remarks=tuple(remarks))
 
     def evaluate(self, unconstrained: dict[str, Array]) -> tuple[Evaluation, Sites]:
         """Evaluate the parts of the density at unconstrained values of all latents."""
@@ -163,7 +176,9 @@ class ModelRun:
             check_same_shape(site, transform, free.shape)
             value = transform(free)
             log_det = transform.log_abs_det_jacobian(free, value)
-            log_prob = jnp.sum(site["fn"].log_prob(value))
+            with at_site(site):
+                log_prob = jnp.sum(site["fn"].log_prob(value))
+            check_real(name, "the log density", log_prob)
             if not _is_identity(transform):
                 # XLA takes log(exp(u)) for u: the density may be finite where the value is not.
                 log_prob = jnp.where(jnp.all(jnp.isfinite(value)), log_prob, -jnp.inf)
@@ -177,9 +192,12 @@ class ModelRun:
         deterministic: dict[str, Array] = {}
         for name, site in trace.items():
             if site["type"] == "deterministic":
-                deterministic[name] = jnp.asarray(site["value"])
+                with at_site(site):
+                    deterministic[name] = jnp.asarray(site["value"])
             elif site["type"] == "sample" and site["is_observed"]:
-                terms = site["fn"].log_prob(jnp.asarray(site["value"]))
+                with at_site(site):
+                    terms = jnp.asarray(site["fn"].log_prob(jnp.asarray(as_values(site))))
+                check_real(name, "the log density", terms)
                 if site["scale"] is not None:
                     terms = site["scale"] * terms
                 pointwise[name] = terms
@@ -238,9 +256,10 @@ def _describe(
             deterministic[name] = _dims(name, shape, site["cond_indep_stack"], None)
         elif site["is_observed"]:
             event_dim = len(site["fn"].event_shape)
-            batch = jnp.broadcast_shapes(
-                tuple(site["fn"].batch_shape), shape[: max(len(shape) - event_dim, 0)]
-            )
+            with at_site(site):
+                batch = jnp.broadcast_shapes(
+                    tuple(site["fn"].batch_shape), shape[: max(len(shape) - event_dim, 0)]
+                )
             signature[name] = ("observed", (*batch, *site["fn"].event_shape))
             dims = _dims(name, batch, site["cond_indep_stack"], 0)
             observed.append(Observed(name=name, shape=batch, dims=dims))

@@ -14,10 +14,12 @@ from numpyro.distributions import biject_to
 from numpygeons.errors import DiscreteLatentError, ModelError
 
 __all__ = [
+    "check_bounds",
     "check_in_support",
     "check_latent",
     "check_no_nan",
     "check_plate",
+    "check_real",
     "check_same_shape",
     "check_same_sites",
     "masks_of",
@@ -114,6 +116,53 @@ def _refuse_mask(name: str) -> None:
     raise ModelError(
         f"latent site {name!r} is masked: the mask removes its prior and leaves it improper "
         "(flat); take the mask off the latent, and mask the observed sites instead"
+    )
+
+
+def check_real(name: str, what: str, value: Any) -> None:
+    """Refuse complex numbers, whose imaginary part would be dropped.
+
+    Raises
+    ------
+    ModelError
+        Names the site.
+    """
+    if np.iscomplexobj(value):
+        raise ModelError(
+            f"site {name!r}: {what} is complex (dtype {value.dtype}), but a density is real; take "
+            "jnp.real or jnp.abs of what is meant"
+        )
+
+
+def check_bounds(site: dict[str, Any]) -> None:
+    """Refuse a distribution on an interval whose bounds, known now, leave nothing between them.
+
+    Raises
+    ------
+    ModelError
+        Names the site and the bounds.
+    """
+    try:
+        support = site["fn"].support
+        while hasattr(support, "base_constraint"):
+            support = support.base_constraint
+        low, high = support.lower_bound, support.upper_bound
+    except (NotImplementedError, AttributeError):
+        return
+    if isinstance(low, jax.core.Tracer) or isinstance(high, jax.core.Tracer):
+        return
+    try:
+        low, high = np.asarray(low), np.asarray(high)
+        wrong = np.asarray(~(low <= high if _is_discrete(site["fn"]) else low < high))
+    except (TypeError, ValueError):
+        return
+    if not wrong.any():
+        return
+    pairs = np.broadcast_arrays(low, high, wrong)
+    low, high = (array[pairs[2]].flat[0] for array in pairs[:2])
+    raise ModelError(
+        f"site {site['name']!r} ({_kind(site['fn'])}) has the lower bound {low} and the upper "
+        f"bound {high}, so nothing lies between them; give a lower bound below the upper one"
     )
 
 

@@ -25,6 +25,8 @@ from numpygeons.model_checks import (
     masks_of,
     transform_of,
 )
+from numpygeons.model_data import check_data
+from numpygeons.model_failures import place_of, text_of
 from numpygeons.model_jaxpr import Traced
 from numpygeons.model_visitor import at_step, visit_in_control_flow, visited_trace
 
@@ -116,10 +118,15 @@ def _log_sum(
     try:
         with _Apart():
             total, sites = log_density(_WithoutPrior(enumerated, values), args, kwargs, {})
-    except (AssertionError, KeyError, NotImplementedError, ValueError) as error:
+    except ModelError:
+        raise
+    except (AssertionError, LookupError, NotImplementedError, TypeError, ValueError) as error:
         raise ModelError(
-            f"latent sites {names} cannot be summed out by NumPyro's enumeration "
-            f"({type(error).__name__}: {error}); {BY_HAND}"
+            f"latent sites {names} cannot be summed out by NumPyro's enumeration: it fails"
+            f"{place_of(error)}, {text_of(error)}. Enumeration gives each of {names} all its "
+            f"states at once, in an axis to the left of the {n_dims} of the plates: its shape is "
+            f"{(2, *(1,) * n_dims)} for two states, and matmul, sums and indices meet that axis; "
+            f"let them act on the last axes alone, such as z[..., None], or {BY_HAND}"
         ) from error
     return jnp.asarray(total), sites
 
@@ -231,6 +238,7 @@ class _Given(Messenger):  # type: ignore[misc]
         elif name in self.marked:  # after a scan
             pass
         elif msg["is_observed"]:
+            check_data(msg)
             check_in_support(name, msg["fn"], msg["value"])
             self.data[name], self.masks[name] = msg["value"], masks_of(msg["fn"])
         else:

@@ -5,6 +5,7 @@ prior, the log likelihood, the constrained values and more.  So it is run once, 
 function of a path replays the part of the recorded program that its own result needs.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,7 @@ class Traced:
     ) -> None:
         with full_products():
             program, self.shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        self._program = rewrite(program)
+        self.program = rewrite(program)
 
     def part(self, name: str) -> Callable[..., Any]:
         """Return the function of the same arguments that computes output `name` alone."""
@@ -72,6 +73,20 @@ class Traced:
         leaves = [not constant for wanted, constant in pairs if wanted]
         return jax.tree.unflatten(jax.tree.structure(self.shapes[name]), leaves)
 
+    def rewritten(self, rewrite: Callable[[Any], Any]) -> "Traced":
+        """Return the same functions, from an equivalent program."""
+        other = copy.copy(self)
+        other.program = rewrite(self.program)
+        return other
+
+    def reduced(self, name: str, index: int | None = None) -> ClosedJaxpr:
+        """Return the program of output `name` alone, or of its leaf `index`."""
+        mask = self._mask(name)
+        if index is not None:
+            first = mask.index(True)
+            mask = [position == first + index for position in range(len(mask))]
+        return ClosedJaxpr(dce_jaxpr(self.program.jaxpr, mask)[0], self.program.consts)
+
     def _fixed(self, mask: list[bool]) -> list[bool]:
         fixed = [False] * len(mask)
         for index, wanted in enumerate(mask):
@@ -88,5 +103,5 @@ class Traced:
         return jax.tree.leaves(marked)
 
     def _reduced(self, mask: list[bool]) -> tuple[Callable[..., list[Any]], list[bool]]:
-        jaxpr, used = dce_jaxpr(self._program.jaxpr, mask)
-        return jaxpr_as_fun(ClosedJaxpr(jaxpr, self._program.consts)), used
+        jaxpr, used = dce_jaxpr(self.program.jaxpr, mask)
+        return jaxpr_as_fun(ClosedJaxpr(jaxpr, self.program.consts)), used

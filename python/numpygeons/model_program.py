@@ -1,8 +1,8 @@
 """Record a NumPyro model as two programs over one flat vector: prior draws and the densities.
 
-The model is run twice and never again: a draw of all latents from the prior shows what the
-sites are, an evaluation at an unknown vector gives everything else.  What the two runs show
-must agree.
+The model is run three times and never again: a draw of all latents from the prior shows what the
+sites are, an evaluation at an unknown vector gives everything else, and a second one shows whether
+the model is a function.  What the runs show must agree.
 """
 
 import inspect
@@ -12,15 +12,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from numpyro import handlers
 
-from numpygeons.errors import DiscreteLatentError, ModelError
-from numpygeons.errors import warn_user as _warn
+from numpygeons.errors import DiscreteLatentError, ModelError, warn_user
 from numpygeons.flat import FlatLayout, default_float
 from numpygeons.model import ModelRun, Sites
 from numpygeons.model_checks import check_no_nan, check_same_sites
 from numpygeons.model_enumeration import summed_out
+from numpygeons.model_failures import NEEDS_A_VALUE, explaining
 from numpygeons.model_jaxpr import Traced
+from numpygeons.model_purity import changed_sites, recorded_twice
 from numpygeons.rewriting.program import rewritten
 
 __all__ = ["ModelProgram", "default_key", "trace_model", "typed_key"]
@@ -105,19 +108,22 @@ def trace_model(
     try:
         drawn, sites = _trace_draw(run)
     except DiscreteLatentError:
-        found = summed_out(model, args, kwargs)
+        with explaining(args, kwargs):
+            found = summed_out(model, args, kwargs)
         if found is None:
             raise
         marginal, left_out = found
         run = ModelRun(model=marginal, args=args, kwargs=kwargs)
         drawn, sites = _trace_draw(run)
         for name in left_out:
-            _warn(
+            warn_user(
                 f"deterministic site {name!r} depends on a discrete latent that is summed out: "
                 "it has no value, and is left out of the draws"
             )
     if not sites.latents:
         hint = "is every site observed or conditioned?"
+        if callable(handlers.block(handlers.seed(model, 0))(*args, **kwargs)):
+            hint = "it returned a function: if that is the model, pass it in the place of its maker"
         if sites.params:
             hint = (
                 f"the param sites {list(sites.params)} are not latents: make them "
@@ -146,6 +152,17 @@ def trace_model(
 
 
 def _check_call(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if isinstance(model, type):
+        raise TypeError(
+            f"the model must be a function with NumPyro primitives: got the class "
+            f"{model.__name__}; pass an instance whose __call__ is the model, or its method"
+        )
+    if inspect.isgeneratorfunction(model) or inspect.iscoroutinefunction(model):
+        word = "yield" if inspect.isgeneratorfunction(model) else "async"
+        raise TypeError(
+            f"the model {getattr(model, '__name__', model)} has `{word}` in it, so that calling it "
+            f"does not run its body: got a generator or coroutine; drop `{word}`"
+        )
     try:
         signature = inspect.signature(model)
     except ValueError:
@@ -184,44 +201,26 @@ def _trace_draw(run: ModelRun) -> tuple[Traced, Sites]:
         )
         return {"x": layout.flatten(free) if free else jnp.zeros(0), "found": found}
 
-    try:
-        return Traced(program, default_key()), seen[-1]
-    except _NEEDS_A_VALUE as error:
-        raise _explained(run, error) from error
-    except TypeError as error:
-        kinds = [type(value).__name__ for value in run.args]
-        named = {name: type(value).__name__ for name, value in run.kwargs.items()}
-        raise TypeError(
-            f"calling the model with model_args of types {kinds} and model_kwargs of types "
-            f"{named} failed: {error}; check what the model wants at that place"
-        ) from error
+    with explaining(run.args, run.kwargs):
+        try:
+            return Traced(program, default_key()), seen[-1]
+        except NEEDS_A_VALUE:
+            _refuse_changing_sites(run)
+            raise
 
 
-_NEEDS_A_VALUE = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-    jax.errors.NonConcreteBooleanIndexError,
-)
-
-
-def _explained(run: ModelRun, error: Exception) -> ModelError:
+def _refuse_changing_sites(run: ModelRun) -> None:
     """Say which site changes with the values of the latents, by running the model on some."""
     first = None
     for seed in range(8):
         try:
             signature = run.draw(jax.random.key(seed))[2].signature
             check_same_sites(first or signature, signature)
-        except ModelError as found:
-            return found
+        except ModelError:
+            raise
         except Exception:
-            break
+            return
         first = signature
-    reason = str(error).splitlines()[0]
-    return ModelError(
-        "the model looks in Python at a value that depends on a latent (a branch, a shape, an "
-        f"index or a NumPy function): {reason} Use jnp functions, jnp.where or jax.lax.cond there"
-    )
 
 
 def _trace_evaluation(run: ModelRun, layout: FlatLayout, sites: Sites) -> Traced:
@@ -242,26 +241,52 @@ def _trace_evaluation(run: ModelRun, layout: FlatLayout, sites: Sites) -> Traced
         }
 
     x = jnp.zeros(layout.dimension, layout.dtype)
-    traced = Traced(program, x, rewrite=rewritten)
-    check_same_sites(sites.signature, seen[-1].signature)
-    return traced
+    with explaining(run.args, run.kwargs):
+        both = recorded_twice(lambda: Traced(lambda x: program(x), x))
+    for now in seen:
+        check_same_sites(sites.signature, now.signature)
+    names = [site.name for site in sites.observed]
+    for remark in changed_sites(both, names):
+        warn_user(remark)
+    _check_likelihood(both.first, names)
+    return both.first.rewritten(rewritten)
+
+
+def _check_likelihood(evaluated: Traced, names: list[str]) -> None:
+    """Look at the log likelihoods that no latent influences."""
+    fixed = evaluated.constants("pointwise")
+    for name, value in zip(names, fixed, strict=True):
+        if value is not None and value.size and not np.all(np.isfinite(value)):
+            raise ModelError(
+                f"observed site {name!r} has the log likelihood "
+                f"{value[~np.isfinite(value)].flat[0]} whatever the latents are: it depends on "
+                "none of them; check its data and its parameters"
+            )
+    if names and all(value is not None for value in fixed):
+        warn_user(
+            f"the data do not depend on the latents: no latent enters the log likelihood of "
+            f"{', '.join(map(repr, names))}, so the posterior is the prior; use the latents in "
+            "the parameters of an observed site"
+        )
 
 
 def _warn_about(sites: Sites) -> None:
     if not sites.observed:
-        _warn(
+        warn_user(
             "the model has nothing observed and no factor: the posterior is the prior, and log Z "
             "is 0 at every beta"
         )
+    for remark in sites.remarks:
+        warn_user(remark)
     for name in sites.params:
-        _warn(
+        warn_user(
             f"param site {name!r} is not a latent: it stays fixed at its initial value; make it a "
             "numpyro.sample site to infer it"
         )
     for name in sites.substituted:
-        _warn(
+        warn_user(
             f"latent site {name!r} has a value from handlers.substitute, which does not make it "
             "data: it is sampled all the same; use handlers.condition to fix it"
         )
     if sites.uses_prng_key:
-        _warn("numpyro.prng_key() in the model is frozen to jax.random.key(0) at every call")
+        warn_user("numpyro.prng_key() in the model is frozen to jax.random.key(0) at every call")

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 from jax import Array
+from jax.extend.core import get_opaque_trace_state
 from numpyro import handlers, primitives
 from numpyro.primitives import Messenger
 
@@ -107,9 +108,16 @@ class _Visitor(Messenger):  # type: ignore[misc]
         self._visit = visit
         self._params = params
         self.used_key = False
+        self._level: Any = None  # of JAX's transformations, at which the model runs
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._level = get_opaque_trace_state(convention="flax")
+        return super().__call__(*args, **kwargs)
 
     def process_message(self, msg: dict[str, Any]) -> None:
         kind = msg["type"]
+        if kind in ("sample", "deterministic", "plate", "param"):
+            self._check_name(msg, kind)
         if kind == "sample":
             if not msg.get("_control_flow_done", False):
                 value = self._visit(msg)
@@ -125,6 +133,21 @@ class _Visitor(Messenger):  # type: ignore[misc]
         elif kind == "prng_key" and msg["value"] is None and msg["kwargs"]["rng_key"] is None:
             self.used_key |= _asked_by_the_model()
             msg["value"] = jax.random.key(0)
+
+    def _check_name(self, msg: dict[str, Any], kind: str) -> None:
+        name = msg["name"]
+        if not isinstance(name, str):
+            raise ModelError(
+                f"the name of a {kind} site must be text: got {name!r} of type "
+                f"{type(name).__name__}; write {str(name)!r}"
+            )
+        if kind != "plate" and get_opaque_trace_state(convention="flax") != self._level:
+            raise ModelError(
+                f"site {name!r} stands inside a transformation of JAX (jax.jit, jax.vmap, "
+                "jax.grad, or a loop or branch of jax.lax), through which its value cannot leave; "
+                "take jax.jit off, and write numpyro.plate in the place of vmap, "
+                "numpyro.contrib.control_flow.scan in that of a loop, cond in that of a branch"
+            )
 
 
 def _asked_by_the_model() -> bool:

@@ -16,9 +16,12 @@ import numpy as np
 from jax import Array
 
 from numpygeons.collector import paused_collector
+from numpygeons.errors import warn_user
 from numpygeons.flat import FlatLayout, default_float
+from numpygeons.model_failures import explaining_function
 from numpygeons.model_jaxpr import Traced
 from numpygeons.model_program import default_key, trace_model, typed_key
+from numpygeons.model_purity import changed_functions, recorded_twice
 from numpygeons.one_thread import one_thread
 from numpygeons.rewriting.program import rewritten
 
@@ -342,7 +345,10 @@ def _path_of_functions(target: JaxTarget) -> Path:
         return {"log_reference": pair[0], "log_ratio": pair[1], "log_pair": pair}
 
     x = jnp.zeros(layout.dimension, layout.dtype)
-    evaluated = Traced(parts, x, rewrite=rewritten)
+    both = recorded_twice(lambda: Traced(lambda x: parts(x), x))
+    for remark in changed_functions(both):
+        warn_user(remark)
+    evaluated = both.first.rewritten(rewritten)
     return Path(
         dimension=layout.dimension,
         dtype=layout.dtype,
@@ -365,13 +371,8 @@ def _path_of_functions(target: JaxTarget) -> Path:
 
 
 def _shape_of(name: str, function: Callable[[Any], Any], argument: Any) -> Any:
-    try:
+    with explaining_function(name, _outline(argument)):
         return jax.eval_shape(function, argument)
-    except TypeError as error:
-        raise TypeError(
-            f"{name} must be a JAX function of one argument, called here with "
-            f"{_outline(argument)}: {error}"
-        ) from error
 
 
 def _check_scalar(name: str, shape: Any) -> None:

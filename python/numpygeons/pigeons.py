@@ -35,6 +35,7 @@ from numpygeons.settings import (
     as_integer,
     as_lanes,
     as_recorders,
+    as_switch,
     check_workers,
 )
 from numpygeons.signals import is_ending, listening, raise_if_interrupted
@@ -184,6 +185,7 @@ def pigeons(
         check_place(on, n_threads)
         n_threads = on.n_threads
     check_argument(checkpoint)
+    show_report = as_switch("show_report", show_report)
     team = Team(ranks=find_ranks(), n_threads=as_count("n_threads", n_threads))
     settings = Settings(
         n_chains=as_integer("n_chains", n_chains),

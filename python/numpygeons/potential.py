@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from numpygeons.arrays import Array
+from numpygeons.errors import ModelError
+from numpygeons.model_failures import text_of
 from numpygeons.path import Path
 from numpygeons.values_on_demand import Split, split
 
@@ -80,8 +82,8 @@ def _pair_with_gradients(path: Path, with_gradients: bool) -> Callable[[Array], 
 
     def evaluate_all(x: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         if with_gradients:
-            log_reference, grad_reference = jax.value_and_grad(path.log_reference)(x)
-            v, grad_v = jax.value_and_grad(path.log_ratio)(x)
+            log_reference, grad_reference = _with_gradient("prior", path.log_reference, x)
+            v, grad_v = _with_gradient("likelihood", path.log_ratio, x)
         else:
             log_reference, v = path.log_reference(x), path.log_ratio(x)
             grad_reference = grad_v = jnp.zeros((0,), x.dtype)
@@ -89,6 +91,24 @@ def _pair_with_gradients(path: Path, with_gradients: bool) -> Callable[[Array], 
         return (log_reference, v), (finite(grad_reference), finite(grad_v))
 
     return evaluate_all
+
+
+def _with_gradient(what: str, function: Callable[[Array], Array], x: Array) -> Any:
+    """The function's value and gradient at x.
+
+    Raises
+    ------
+    ModelError
+        Where JAX cannot differentiate it; it has been traced without before.
+    """
+    try:
+        return jax.value_and_grad(function)(x)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"the log {what} has no gradient that JAX can compute, and the explorer needs it: "
+            f"{text_of(error)}; use an explorer without gradients, SliceSampler() or AutoRWMH(), "
+            "or give what fails a derivative by jax.custom_jvp"
+        ) from error
 
 
 class _Evaluation:

@@ -17,6 +17,7 @@ from numpygeons import _core
 from numpygeons.arrays import Floats
 from numpygeons.between import Between, Midway, nowhere
 from numpygeons.blas import one_blas_thread
+from numpygeons.callback_errors import callbacks_may_raise
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import Replicas, at_least_two
@@ -159,7 +160,8 @@ class Rounds:
             self.programs.prepare(first_operands(explorer, n, path.dimension))
         self._reference = ReferenceDraws(self.programs.reference(), path.dimension, settings.seed)
         self._batch: tuple[int, Batch] | None = None  # the reference draws made last
-        pilot = self._reference.batch(Purpose.initial_state, 0).states
+        with callbacks_may_raise("at draws from the reference, before round 1"):
+            pilot = self._reference.batch(Purpose.initial_state, 0).states
         self._reference_v: Floats = np.sort(np.asarray(pilot.v, np.float64))[::-1]
         self.team.require_the_same(settings, explorer, np.asarray(pilot.x), np.asarray(pilot.v))
         was, now = self.state.pilot, pilot_of(pilot)
@@ -168,7 +170,8 @@ class Rounds:
         else:
             self.team.on_first_rank(partial(check_same_model, was, now))
         if not self.is_started:
-            replicas = starting_points(path, evaluate, self._reference, pilot, n)
+            with callbacks_may_raise("in search of starting points, before round 1"):
+                replicas = starting_points(path, evaluate, self._reference, pilot, n)
             self.state = self._start(replicas, np.asarray(pilot.x, np.float64))
 
     def _start(self, replicas: Replicas, draws: Floats) -> Between:
@@ -217,7 +220,8 @@ class Rounds:
         before = self.state
         driver = self.driver  # compiled before the clock starts
         start = time.perf_counter()
-        parts, traces, n_redrawn = self._scans(before, driver, progress, keeper, interrupts)
+        with callbacks_may_raise(f"in round {before.round + 1}"):
+            parts, traces, n_redrawn = self._scans(before, driver, progress, keeper, interrupts)
         data = self._coordinator.end_round()
         replicas = self.team.gathered(self._coordinator, parts)
         steps = step_sizes(before.tuning, self.settings.n_chains)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numbers
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 RECORDERS = (
     "traces",
@@ -66,6 +69,8 @@ class Settings:
             )
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"seed must lie in [0, 2**64): got {self.seed}")
+        if not isinstance(self.driver, str):
+            raise TypeError(f"driver must be one of {DRIVERS}: got {self.driver!r}")
         if self.driver not in DRIVERS:
             raise ValueError(f"driver must be one of {DRIVERS}: got {self.driver!r}")
 
@@ -90,12 +95,43 @@ def as_integer(name: str, value: Any) -> int:
     """`value` as an int, or a TypeError that names it; True and 2.0 are not integers."""
     if isinstance(value, bool):
         raise TypeError(f"{name} must be an integer: got {value!r}")
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        if str(value.dtype).startswith("key<"):
+            raise TypeError(
+                f"{name} must be an integer: got a key of jax.random; write a number such as 1, "
+                "from which all keys of the run are made"
+            )
+        if value.shape != () or np.dtype(value.dtype).kind not in "iu":
+            raise TypeError(
+                f"{name} must be an integer: got an array of shape {value.shape} and dtype "
+                f"{value.dtype}; write a number such as 1"
+            )
     try:
         return operator.index(value)
     except TypeError:
         raise TypeError(
             f"{name} must be an integer: got {value!r} of type {type(value).__name__}"
         ) from None
+
+
+def as_real(name: str, value: Any) -> float:
+    """`value` as a float, or a TypeError that names it; True and text are no numbers."""
+    is_number = isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()
+    if isinstance(value, bool | np.bool_) or not is_number:
+        raise TypeError(f"{name} must be a number: got {value!r} of type {type(value).__name__}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name} must be a number: got {value!r} of type {type(value).__name__}"
+        ) from None
+
+
+def as_switch(name: str, value: Any) -> bool:
+    """`value` as True or False, which 1 and 0 stand for too, or a TypeError that names it."""
+    if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
+        return bool(value)
+    raise TypeError(f"{name} must be True or False: got {value!r} of type {type(value).__name__}")
 
 
 def as_lanes(value: Any) -> Lanes:
@@ -113,7 +149,13 @@ def as_recorders(record: Iterable[Any] | None) -> tuple[str, ...]:
         return record_default()
     if isinstance(record, str):
         raise TypeError(f"record must be a list of recorders: got {record!r}; write [{record!r}]")
-    names = tuple(dict.fromkeys(record))
+    if isinstance(record, Mapping) or not isinstance(record, Iterable) or hasattr(record, "dtype"):
+        raise TypeError(
+            f"record must be a list of recorders: got {record!r} of type {type(record).__name__}; "
+            f"choose names from {RECORDERS}"
+        )
+    # The order in a set is another one in each process.
+    names = sorted(record, key=str) if isinstance(record, Set) else list(record)
     for name in names:
         if not isinstance(name, str):
             raise NotImplementedError(
@@ -121,7 +163,7 @@ def as_recorders(record: Iterable[Any] | None) -> tuple[str, ...]:
             )
         if name not in RECORDERS:
             raise ValueError(f"unknown recorder {name!r}: choose from {RECORDERS}")
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def as_count(name: str, value: Any) -> int:

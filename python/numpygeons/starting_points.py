@@ -16,6 +16,7 @@ from numpygeons.reference_draws import ReferenceDraws
 
 Purpose = _core.random.Purpose
 MOST_BATCHES = 16  # of reference draws searched for states of finite density
+MOST_LOOKED_AT = 64  # draws, to say which sites have likelihood zero
 IQR_OF_A_NORMAL = 1.349  # interquartile range over standard deviation
 
 
@@ -57,7 +58,7 @@ def starting_points(
         typed = jax.random.wrap_key_data(jnp.asarray(keys), impl="threefry2x32")
         states = jax.jit(jax.vmap(lambda key: evaluate(initial(key))))(typed)
         chosen: State = jax.device_get(states)
-        _refuse_infinite(chosen, "initial")
+        _refuse_infinite(path, chosen, "initial")
         bad = ~(np.isfinite(chosen.v) & np.isfinite(chosen.log_reference))
         if np.any(bad):
             replica = int(np.argmax(bad))
@@ -70,7 +71,7 @@ def starting_points(
     n = 0
     for number in range(MOST_BATCHES):
         batch = pilot if number == 0 else reference.batch(Purpose.initial_state, number).states
-        _refuse_infinite(batch, "the reference")
+        _refuse_infinite(path, batch, "the reference")
         good = np.flatnonzero(np.isfinite(np.asarray(batch.v)))
         found.append(jax.tree.map(lambda a, good=good: np.asarray(a)[good], batch))
         n += len(good)
@@ -79,9 +80,9 @@ def starting_points(
     if n == 0:
         raise NumericalError(
             f"no finite state for chain 1 (beta > 0), replica 1, scan 0: all "
-            f"{MOST_BATCHES * reference.size} draws from the reference have likelihood zero "
-            "(V is -inf or not a number); check the data, the support of the likelihood, and "
-            "the scale of the priors"
+            f"{MOST_BATCHES * reference.size} draws from the reference have likelihood zero"
+            f"{_never_finite(path, np.asarray(pilot.x))}; check the data, the support of the "
+            "likelihood, and the scale of the priors"
         )
     rows = np.arange(n_replicas) % n  # a rare state starts several replicas
     replicas: Replicas = jax.tree.map(lambda *a: np.concatenate(a)[rows], *found)
@@ -102,10 +103,47 @@ def _refuse_constant(path: Path, pilot: State) -> None:
         )
 
 
-def _refuse_infinite(states: State, source: str) -> None:
+def _refuse_infinite(path: Path, states: State, source: str) -> None:
     infinite = np.asarray(states.v) == np.inf
     if np.any(infinite):
+        draw = int(np.argmax(infinite))
+        terms = _terms(path, np.asarray(states.x)[draw : draw + 1])
+        sites = [repr(name) for name, rows in terms.items() if np.any(rows == np.inf)]
+        where = f", at site {' and '.join(sites)}" if sites else ""
         raise NumericalError(
-            f"V = log target - log reference is +inf at draw {int(np.argmax(infinite))} from "
-            f"{source} (replica 0, chain 0, beta 0, scan 0): the target's density is infinite there"
+            f"V = log target - log reference is +inf at draw {draw} from {source} (replica 0, "
+            f"chain 0, beta 0, scan 0){where}: the target's density is infinite there"
         )
+
+
+def _never_finite(path: Path, x: Floats) -> str:
+    """Which sites have no finite likelihood at any of these draws, and what they have instead."""
+    terms = _terms(path, x[:MOST_LOOKED_AT])
+    n = min(len(x), MOST_LOOKED_AT)
+    found = []
+    for name, rows in terms.items():
+        rows = rows.reshape(n, -1)
+        if np.any(np.all(np.isfinite(rows), axis=1)):
+            continue
+        kinds = (
+            ("NaN", np.isnan(rows)),
+            ("-inf", rows == -np.inf),
+            ("+inf", rows == np.inf),
+        )
+        counts = [
+            f"{kind} at {int(np.sum(np.any(is_it, axis=1)))}"
+            for kind, is_it in kinds
+            if np.any(is_it)
+        ]
+        found.append(f"site {name!r} is {' and '.join(counts)} of {n} draws")
+    if found:
+        return ": " + "; ".join(found)
+    v = np.asarray(jax.jit(jax.vmap(path.log_ratio))(jnp.asarray(x[:MOST_LOOKED_AT])))
+    return f": V is NaN at {int(np.sum(np.isnan(v)))} and -inf at the others of {n} draws"
+
+
+def _terms(path: Path, x: Floats) -> dict[str, Floats]:
+    """The log likelihoods of each observed site at draws x, shape (n, dimension); {} for a target
+    of functions."""
+    terms: dict[str, Floats] = jax.jit(jax.vmap(path.log_likelihood))(jnp.asarray(x))
+    return {name: np.asarray(terms[name]) for name in path.observed}

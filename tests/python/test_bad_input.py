@@ -1,11 +1,13 @@
 """Bad input raises before anything is compiled, with what was got, what was wanted, and where."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import numpyro.infer
 import pytest
+from numpyro.infer import NUTS
 
 import numpygeons
 from numpygeons import (
@@ -60,6 +62,16 @@ def not_a_number_in_the_data():
         ({"record": "traces"}, TypeError, "record must be a list of recorders"),
         ({"explorer": "HMC"}, TypeError, "explorer must be an Explorer"),
         ({"explorer": HMC}, TypeError, r"explorer must be an Explorer, .*; write HMC\(\)"),
+        ({"explorer": NUTS}, TypeError, r"a kernel of NumPyro; write NumPyroKernel\(NUTS\)"),
+        ({"explorer": NUTS(normal)}, TypeError, r"NumPyroKernel\(NUTS\), .* without the model"),
+        ({"seed": jax.random.key(0)}, TypeError, "seed .* a key of jax.random; write a number"),
+        ({"seed": jax.random.PRNGKey(0)}, TypeError, r"seed .* an array of shape \(2,\)"),
+        ({"n_chains": np.array([3])}, TypeError, r"n_chains .* an array of shape \(1,\)"),
+        ({"record": jnp.array(3)}, TypeError, "record must be a list of recorders: got Array"),
+        ({"record": 3}, TypeError, "record must be a list of recorders: got 3 of type int"),
+        ({"record": {"traces": False}}, TypeError, "record must be a list of .* of type dict"),
+        ({"driver": np.array(["fused"] * 2)}, TypeError, "driver must be one of"),
+        ({"show_report": "no"}, TypeError, "show_report must be True or False: got 'no'"),
         ({"model_args": 0.5}, TypeError, "model_args must be a tuple, got float"),
         ({"model_args": (1, 2, 3)}, TypeError, "cannot be called with 3 model_args"),
         ({"model_kwargs": {"z": 1}}, TypeError, "unexpected keyword argument 'z'"),
@@ -74,9 +86,18 @@ def test_bad_arguments_are_named(settings, error, message):
         run(**settings)
 
 
-def test_what_is_not_supported_yet_says_so():
+@pytest.mark.parametrize("record", [[object()], [jnp.array(3)], {3}])
+def test_what_is_not_supported_yet_says_so(record):
     with pytest.raises(NotImplementedError, match="recorder objects are not supported yet"):
-        run(record=[object()])
+        run(record=record)
+
+
+def test_numbers_of_numpy_are_taken_as_pythons():
+    pt = run(n_chains=np.int32(2), n_rounds=np.uint8(1), seed=jnp.asarray(3), lanes=np.int64(1))
+    assert len(pt.rounds) == 1
+    assert HMC(acceptance=np.float32(0.5), max_length=np.int64(8)) == HMC(
+        acceptance=0.5, max_length=8
+    )
 
 
 def test_several_ranks_are_refused_instead_of_repeating_the_run(monkeypatch):
@@ -115,9 +136,33 @@ def test_zero_likelihood_on_half_of_the_prior_runs_and_is_counted(model, explore
     assert f"replica {first.replica}, chain 0, beta 0, scan {first.scan}" in pt.report()
 
 
-def test_a_likelihood_that_is_zero_everywhere_is_refused():
-    with pytest.raises(NumericalError, match=r"no finite state for chain 1 .* likelihood zero"):
+def test_a_likelihood_that_is_zero_everywhere_is_refused_by_site():
+    message = r"no finite state for chain 1 .* likelihood zero: site 'never' is -inf at 64 of 64"
+    with pytest.raises(NumericalError, match=message):
         run(impossible)
+
+
+def test_a_site_that_is_never_a_number_is_told_from_one_of_likelihood_zero():
+    def model():
+        x = numpyro.sample("x", dist.Normal(0, 1))
+        numpyro.sample("y", dist.Normal(x, 1), obs=jnp.ones(3))
+        numpyro.sample("z", dist.Normal(jnp.sqrt(-1 - x**2), 1), obs=jnp.ones(3))
+        numpyro.factor("f", jnp.where(x > 1e9, 0.0, -jnp.inf))
+
+    with pytest.raises(NumericalError) as caught:
+        run(model)
+    assert "site 'z' is NaN at 64 of 64 draws; site 'f' is -inf at 64 of 64" in str(caught.value)
+    assert "'y'" not in str(caught.value)
+
+
+def test_a_target_of_functions_that_is_never_finite_says_which_it_is():
+    target = numpygeons.JaxTarget(
+        log_reference=lambda x: -0.5 * x**2,
+        log_target=lambda x: jnp.where(x > 0, jnp.nan, -jnp.inf),
+        sample_reference=lambda key: jax.random.normal(key),
+    )
+    with pytest.raises(NumericalError, match=r"V is NaN at \d+ and -inf at the others of 64"):
+        run(target, explorer=AutoRWMH())
 
 
 def test_an_infinite_density_ratio_names_where_it_was_met():
@@ -125,7 +170,7 @@ def test_an_infinite_density_ratio_names_where_it_was_met():
         x = numpyro.sample("x", dist.Normal(0, 1))
         numpyro.factor("pole", jnp.where(x > 2.5, jnp.inf, 0.0))
 
-    with pytest.raises(NumericalError, match=r"\+inf"):
+    with pytest.raises(NumericalError, match=r"\+inf at draw \d+ .*, at site 'pole'"):
         run(model, n_rounds=10)
 
 
@@ -160,10 +205,41 @@ def test_a_model_with_nothing_observed_runs_with_a_warning():
         (lambda: AutoMALA(n_refresh=0), "n_refresh must be at least 1"),
         (lambda: AutoMALA(step_size=-1), "step_size must be positive"),
         (lambda: numpygeons.MixDiagonalPreconditioner(0.8, 0.8), "sum to at most 1"),
+        (lambda: numpygeons.MixDiagonalPreconditioner(np.nan, 0.8), "sum to at most 1"),
+        (lambda: HMC(acceptance=np.nan), "acceptance must lie in"),
+        (lambda: HMC(integration_time="long"), 'integration_time must be a number, or "auto"'),
+        (lambda: HMC(n_components=-1), "n_components must not be negative"),
+        (lambda: AutoHMC(n_leapfrog=2**40), "n_leapfrog must be at most 1000000"),
+        (lambda: SliceSampler(expansion=["doubling"]), "expansion must be one of"),
     ],
 )
 def test_explorers_check_their_parameters(make, message):
     with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: HMC(acceptance="high"), "acceptance must be a number: got 'high' of type str"),
+        (lambda: HMC(acceptance=jnp.ones(2)), "acceptance must be a number: got Array"),
+        (lambda: HMC(acceptance=0.5j), "acceptance must be a number"),
+        (lambda: HMC(max_length=2.5), "max_length must be an integer: got 2.5"),
+        (lambda: HMC(preconditioner=3), r"such as DiagonalPreconditioner\(\): got 3 .* lacks"),
+        (lambda: HMC(preconditioner=numpygeons.DensePreconditioner), r"DensePreconditioner\(\)$"),
+        (lambda: AutoMALA(selector=int), r"selector .* class int; write SymmetricSelector\(\)"),
+        (lambda: AutoMALA(n_refresh=2.5), "n_refresh must be an integer: got 2.5"),
+        (lambda: MALA(step_size=None), "step_size must be a number: got None"),
+        (lambda: SliceSampler(n_passes=True), "n_passes must be an integer: got True"),
+        (lambda: SliceSampler(window="2"), "window must be a number: got '2'"),
+        (lambda: numpygeons.DeterministicSelector(rule=int), "rule must be an object, not the"),
+        (lambda: Compose(NUTS), r"write NumPyroKernel\(NUTS\)"),
+        (lambda: Mix(HMC), r"write HMC\(\)"),
+        (lambda: NumPyroKernel(NUTS(normal)), r"NumPyroKernel\(NUTS\), .* without the model"),
+    ],
+)
+def test_explorers_check_the_types_of_their_parameters(make, message):
+    with pytest.raises(TypeError, match=message):
         make()
 
 

@@ -250,7 +250,7 @@ def with_attributes(**attributes):
     [
         (Lacking(), TypeError, "Lacking lacks statistics, needs_gradients.*numpygeons.Explorer"),
         (Walk, TypeError, r"not a class; write Walk\(\)"),
-        (3, TypeError, "must be an Explorer such as HMC.*got 3"),
+        (3, TypeError, r"must be an Explorer, got 3 of type int; write HMC\(\)"),
         (Unhashable(), TypeError, "must be hashable.*frozen dataclass"),
         (with_attributes(statistics="acceptance"), TypeError, "tuple of names: got 'acceptance'"),
         (with_attributes(statistics=("a", "a")), ValueError, "must be different names"),

@@ -10,6 +10,7 @@ import jax
 from numpygeons.arrays import Array
 from numpygeons.explorers.auto_step import AutoStep
 from numpygeons.explorers.leapfrog import leapfrog
+from numpygeons.explorers.parameters import take_counts
 from numpygeons.potential import Evaluate, State
 
 
@@ -27,8 +28,7 @@ class AutoHMC(AutoStep):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_leapfrog < 1:
-            raise ValueError(f"n_leapfrog must be at least 1: got {self.n_leapfrog}")
+        take_counts(self, "n_leapfrog")
 
     @property
     def _gradients_per_trial(self) -> int:

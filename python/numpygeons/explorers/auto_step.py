@@ -27,7 +27,12 @@ from numpygeons.explorers.effort import (
     best_effort,
     clipped_autocorrelation,
 )
-from numpygeons.explorers.preconditioners import MixDiagonalPreconditioner, Preconditioner
+from numpygeons.explorers.parameters import check_part, is_auto, take_counts, take_reals
+from numpygeons.explorers.preconditioners import (
+    PRECONDITIONER,
+    MixDiagonalPreconditioner,
+    Preconditioner,
+)
 from numpygeons.explorers.scale import (
     N_SNAPSHOTS,
     carried_over,
@@ -35,7 +40,7 @@ from numpygeons.explorers.scale import (
     diagonal_factors,
     neighbour_variances,
 )
-from numpygeons.explorers.selectors import Selector, SymmetricSelector
+from numpygeons.explorers.selectors import SELECTOR, Selector, SymmetricSelector
 from numpygeons.potential import Evaluate, State, log_density
 
 T = TypeVar("T")
@@ -101,9 +106,13 @@ class AutoStep:
     preconditioner: Preconditioner = field(default_factory=MixDiagonalPreconditioner)
 
     def __post_init__(self) -> None:
-        n_refresh = self.n_refresh
-        if n_refresh != "auto" and (isinstance(n_refresh, str) or n_refresh < 1):
-            raise ValueError(f'n_refresh must be at least 1, or "auto": got {n_refresh!r}')
+        if not is_auto("n_refresh", self.n_refresh):
+            take_counts(self, "n_refresh")
+        take_reals(self, "step_size")
+        check_part("selector", self.selector, SELECTOR, "SymmetricSelector()")
+        check_part(
+            "preconditioner", self.preconditioner, PRECONDITIONER, "DiagonalPreconditioner()"
+        )
         if not 0 < self.step_size < np.inf:
             raise ValueError(f"step_size must be positive: got {self.step_size}")
 

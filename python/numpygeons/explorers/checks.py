@@ -11,6 +11,7 @@ import numpy as np
 from numpygeons.arrays import Array
 from numpygeons.explorers.base import Explorer, Noise, NoiseShape, RoundOutcome
 from numpygeons.explorers.compose import Compose, Mix
+from numpygeons.explorers.parameters import as_explorer_hint
 from numpygeons.potential import Evaluate, State
 
 MEMBERS = ("statistics", "needs_gradients", "noise", "n_snapshots", "start", "explore", "adapt")
@@ -19,12 +20,8 @@ GUIDE = "docs/explorers.md says what an explorer is"
 
 def check_members(explorer: Any) -> None:
     """Raises TypeError or ValueError unless `explorer` has the members of an `Explorer`."""
-    if isinstance(explorer, type):
-        raise TypeError(f"explorer must be an Explorer, not a class; write {explorer.__name__}()")
-    if not hasattr(explorer, "explore"):
-        raise TypeError(
-            f"explorer must be an Explorer such as HMC() or AutoMALA(): got {explorer!r}"
-        )
+    if isinstance(explorer, type) or not hasattr(explorer, "explore"):
+        raise TypeError(f"explorer must be an Explorer, {as_explorer_hint(explorer)}")
     if is_trusted(explorer):
         return
     name = type(explorer).__name__

@@ -21,6 +21,7 @@ from numpygeons.explorers.base import (
     operands,
     proposals,
 )
+from numpygeons.explorers.parameters import as_explorer_hint
 from numpygeons.potential import Evaluate, State
 
 SHARED = ("acceptance", "n_gradients")  # reported for the whole, then for each part
@@ -35,7 +36,8 @@ class _Combination:
         for explorer in explorers:
             if isinstance(explorer, type) or not hasattr(explorer, "explore"):
                 raise TypeError(
-                    f"{type(self).__name__} combines explorers such as HMC(): got {explorer!r}"
+                    f"{type(self).__name__} combines explorers such as HMC(): "
+                    f"{as_explorer_hint(explorer)}"
                 )
         self.explorers = explorers
 

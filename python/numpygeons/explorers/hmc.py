@@ -39,7 +39,9 @@ from numpygeons.explorers.hmc_tuning import (
     ways,
 )
 from numpygeons.explorers.mixture import log_parts, log_total, region_of
+from numpygeons.explorers.parameters import check_part, is_auto, take_counts, take_reals
 from numpygeons.explorers.preconditioners import (
+    PRECONDITIONER,
     DiagonalPreconditioner,
     Preconditioner,
     scaled,
@@ -112,19 +114,21 @@ class HMC:
     preconditioner: Preconditioner = field(default_factory=DiagonalPreconditioner)
 
     def __post_init__(self) -> None:
+        take_reals(self, "acceptance", "jitter")
+        take_counts(self, "max_length", "max_independent")
+        take_counts(self, "n_components", least=0)
+        if not is_auto("integration_time", self.integration_time):
+            take_reals(self, "integration_time")
+        check_part(
+            "preconditioner", self.preconditioner, PRECONDITIONER, "DiagonalPreconditioner()"
+        )
         if not 0 < self.acceptance < 1:
             raise ValueError(f"acceptance must lie in (0, 1): got {self.acceptance}")
         time = self.integration_time
-        if time != "auto" and (isinstance(time, str) or not 0 < time < np.inf):
+        if not isinstance(time, str) and not 0 < time < np.inf:
             raise ValueError(f'integration_time must be positive, or "auto": got {time!r}')
-        if self.max_length < 1:
-            raise ValueError(f"max_length must be at least 1: got {self.max_length}")
         if not 0 <= self.jitter < 1:
             raise ValueError(f"jitter must lie in [0, 1): got {self.jitter}")
-        if self.n_components < 0:
-            raise ValueError(f"n_components must not be negative: got {self.n_components}")
-        if self.max_independent < 1:
-            raise ValueError(f"max_independent must be at least 1: got {self.max_independent}")
 
     @property
     def statistics(self) -> tuple[str, ...]:

@@ -343,7 +343,10 @@ def _parameters(kernel_class: Any) -> dict[str, inspect.Parameter]:
     """The arguments of a kernel that can work here, or a TypeError that says what to use."""
     if isinstance(kernel_class, MCMCKernel):
         name = type(kernel_class).__name__
-        raise TypeError(f"kernel_class must be a class, not a kernel: write NumPyroKernel({name})")
+        raise TypeError(
+            f"kernel_class must be a class, not a kernel: write NumPyroKernel({name}), with the "
+            "kernel's options but without the model"
+        )
     if not (isinstance(kernel_class, type) and issubclass(kernel_class, MCMCKernel)):
         raise TypeError(
             "kernel_class must be a class of MCMC kernels, such as numpyro.infer.NUTS: got "

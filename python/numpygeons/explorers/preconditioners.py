@@ -12,6 +12,9 @@ from typing import Protocol
 import jax.numpy as jnp
 
 from numpygeons.arrays import Array
+from numpygeons.explorers.parameters import take_reals
+
+PRECONDITIONER = ("needs_covariance", "scale")  # its members
 
 
 class Preconditioner(Protocol):
@@ -92,7 +95,9 @@ class MixDiagonalPreconditioner:
     p_identity: float = 1 / 3
 
     def __post_init__(self) -> None:
-        if min(self.p_diagonal, self.p_identity) < 0 or self.p_diagonal + self.p_identity > 1:
+        take_reals(self, "p_diagonal", "p_identity")
+        least, total = min(self.p_diagonal, self.p_identity), self.p_diagonal + self.p_identity
+        if not (least >= 0 and total <= 1):
             raise ValueError(
                 "p_diagonal and p_identity must be probabilities that sum to at most 1: got "
                 f"{self.p_diagonal} and {self.p_identity}"

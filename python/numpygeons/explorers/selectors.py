@@ -12,6 +12,9 @@ from typing import Protocol
 import jax.numpy as jnp
 
 from numpygeons.arrays import Array
+from numpygeons.explorers.parameters import check_part, take_reals
+
+SELECTOR = ("bounds", "doubles", "halves")  # its members
 
 
 class Selector(Protocol):
@@ -76,6 +79,8 @@ class DeterministicSelector:
     rule: Selector = field(default_factory=SymmetricSelector)
 
     def __post_init__(self) -> None:
+        take_reals(self, "lower", "upper")
+        check_part("rule", self.rule, SELECTOR, "SymmetricSelector()")
         if not 0 < self.lower < self.upper < 1:
             raise ValueError(
                 f"bounds must satisfy 0 < lower < upper < 1: got {self.lower} and {self.upper}"

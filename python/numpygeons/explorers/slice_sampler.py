@@ -16,6 +16,7 @@ import numpy as np
 
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import Noise, NoiseShape, RoundOutcome, Start
+from numpygeons.explorers.parameters import take_counts, take_reals
 from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.potential import Evaluate, State, log_density
 
@@ -65,14 +66,13 @@ class SliceSampler:
     max_shrinks: int = 100
 
     def __post_init__(self) -> None:
+        take_reals(self, "window")
+        take_counts(self, "n_passes", "max_expansions", "max_shrinks")
         if not 0 < self.window < np.inf:
             raise ValueError(f"window must be positive: got {self.window}")
-        for name in ("n_passes", "max_expansions", "max_shrinks"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1: got {getattr(self, name)}")
-        if self.directions not in DIRECTIONS:
+        if not (isinstance(self.directions, str) and self.directions in DIRECTIONS):
             raise ValueError(f"directions must be one of {DIRECTIONS}: got {self.directions!r}")
-        if self.expansion not in EXPANSIONS:
+        if not (isinstance(self.expansion, str) and self.expansion in EXPANSIONS):
             raise ValueError(f"expansion must be one of {EXPANSIONS}: got {self.expansion!r}")
 
     @property
