@@ -41,7 +41,7 @@ PYTHON_LAYERS = (
     {"model_enumeration"},
     {"model"},
     {"model_visitor"},
-    {"model_checks", "flat", "model_jaxpr"},
+    {"model_checks", "flat", "model_jaxpr", "unconstrained_laws"},
     {"settings", "records", "ranks"},
     {"compilation_cache"},
     {"values_on_demand", "rewriting"},
