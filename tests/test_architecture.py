@@ -32,6 +32,7 @@ PYTHON_LAYERS = (
     {"rounds"},
     {"between"},
     {"programs", "starting_points", "traces", "team"},
+    {"coarseness"},
     {"measurement", "online", "constrained", "reference_draws", "draws_on_disk"},
     {"drivers", "distributed"},
     {"explorers"},
@@ -44,7 +45,7 @@ PYTHON_LAYERS = (
     {"model_checks", "flat", "model_jaxpr", "unconstrained_laws"},
     {"settings", "records", "ranks"},
     {"compilation_cache"},
-    {"values_on_demand", "rewriting"},
+    {"values_on_demand", "rewriting", "double_precision"},
     {"jaxprs"},
     {"arrays", "blas", "collector", "errors", "witness", "program_store", "precision"},
 )

@@ -53,6 +53,9 @@ class RoundRecord:
     n_zero_likelihood: int = 0  # states at the reference whose V was -inf or not a number
     first_zero_likelihood: ZeroLikelihood | None = None
     n_redrawn: int = 0  # draws from the reference without a finite density, made again
+    # Of a run's last round in single precision: what rounding of V does, in nats; None: not known.
+    coarseness: float | None = None  # the larger of |coarse_shift| and the spread of V's errors
+    coarse_shift: float | None = None  # by how much log Z is too high
     explorer: dict[str, Floats] = field(default_factory=dict)  # its means, by chain
     chosen: dict[str, Floats] = field(default_factory=dict)  # what it chose by itself, by chain
 

@@ -17,6 +17,7 @@ from numpygeons import _core
 from numpygeons.arrays import Floats
 from numpygeons.between import Between, Midway, nowhere
 from numpygeons.blas import one_blas_thread
+from numpygeons.coarseness import with_coarseness
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import Replicas, at_least_two
@@ -42,7 +43,7 @@ from numpygeons.reference_draws import Batch, ReferenceDraws
 from numpygeons.settings import Settings, check_workers
 from numpygeons.starting_points import robust_location_and_scale, starting_points
 from numpygeons.team import Interrupts, Team
-from numpygeons.traces import Traces
+from numpygeons.traces import Traces, target_states
 
 Purpose = _core.random.Purpose
 READ_DRAWS = ("traces", "online", "disk")  # recorders that look at the target's states
@@ -218,6 +219,9 @@ class Rounds:
             },
             n_redrawn=n_redrawn,
         )
+        if record.round == self.settings.n_rounds and self.team.ranks.rank == 0:
+            states = target_states(traces, data, self._coordinator.chains, replicas)
+            record = with_coarseness(record, self.path, *states)
         # What other machines compute may differ in the last bits: all take the first rank's.
         record, betas, tuning, centres, scales = self.team.ranks.broadcast(
             (record, after.betas, after.tuning, after.centres, after.scales)
