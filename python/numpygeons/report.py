@@ -109,17 +109,23 @@ def remarks(pt: PT) -> tuple[Flag, ...]:
             )
         )
     if last.n_redrawn:
-        share = last.n_redrawn / (last.n_redrawn + last.n_scans)
-        found.append(
-            Flag(
-                "redrawn",
-                f"{last.n_redrawn} of {last.n_redrawn + last.n_scans} draws from the reference had "
-                "no finite density in this precision (a number that underflows or overflows) and "
-                "were made again: log Z is relative to the reference without them, and where they "
-                f"have no likelihood it is too high by {-np.log1p(-share):.2g}; double precision, "
-                "or a less extreme prior, has fewer",
-            )
+        n = last.n_redrawn + last.n_scans
+        unlikely = last.n_redrawn - last.n_redrawn_likely
+        reason = (
+            f"{last.n_redrawn} of {n} draws from the reference had no finite density in this "
+            "precision (a number that overflows, for instance) and were made again"
         )
+        if unlikely:
+            reason += (
+                f"; {unlikely} of them have no likelihood, for which log Z is corrected by "
+                f"{np.log1p(-unlikely / n):.2g}"
+            )
+        if last.n_redrawn_likely:
+            reason += (
+                f"; {last.n_redrawn_likely} have a likelihood: log Z and the draws are those "
+                f"without {last.n_redrawn_likely / n:.2g} of the prior"
+            )
+        found.append(Flag("redrawn", f"{reason}. Double precision, or a less extreme prior, helps"))
     return tuple(found)
 
 

@@ -48,8 +48,27 @@ def test_draws_that_overflow_are_made_again_and_counted(precision):
     n = last.n_redrawn + last.n_scans
     if precision == np.float32:
         assert stats.binomtest(last.n_redrawn, n, OVERFLOWS).pvalue > P_MIN
+        assert last.n_redrawn_likely == last.n_redrawn  # the factor is 0 everywhere
+        assert f"{last.n_redrawn} have a likelihood" in pt.report()
     else:
         assert last.n_redrawn == 0
+
+
+def test_draws_without_density_and_likelihood_count_in_the_evidence():
+    """The scale of theta overflows for x > .89, and is 0 where x < -.88, as the likelihood is."""
+
+    def heavy():
+        x = numpyro.sample("x", dist.Normal(0, 1))
+        theta = numpyro.sample("theta", dist.Normal(0, jnp.exp(100 * x)))
+        numpyro.factor("y", jnp.where(jnp.isfinite(theta) & (x > -0.8), 0.0, -jnp.inf))
+
+    pt = run(heavy, n_rounds=10)
+    edge = np.log(np.finfo(np.float32).max) / 100
+    last = pt.rounds[-1]
+    assert last.n_redrawn > 100
+    assert last.n_redrawn_likely < 5
+    assert pt.log_z == pytest.approx(np.log(stats.norm.cdf(edge) - stats.norm.cdf(-0.8)), abs=0.1)
+    assert "log Z is corrected by" in pt.report()
 
 
 def test_the_count_belongs_to_the_round_and_not_to_the_batch():
