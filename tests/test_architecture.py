@@ -43,6 +43,7 @@ PYTHON_LAYERS = (
     {"model"},
     {"model_visitor"},
     {"model_checks", "flat", "model_jaxpr", "unconstrained_laws"},
+    {"unconstrained_families"},
     {"settings", "records", "ranks"},
     {"compilation_cache"},
     {"values_on_demand", "rewriting", "double_precision"},

@@ -13,7 +13,7 @@ well the run mixes, not what it converges to.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,9 +24,8 @@ from numpygeons.path import Path
 from numpygeons.precision import run_precision
 from numpygeons.records import RoundRecord
 
-MOST_STATES, FEWEST_STATES = 256, 32
-NUMBERS = 2**22  # of the largest array, for all states: how many are looked at
-NUMBERS_AT_A_TIME = 2**20
+MOST_STATES, FEWEST_STATES = 128, 32
+NUMBERS_AT_A_TIME = 2**20  # in the largest array
 
 
 class Coarseness(NamedTuple):
@@ -66,13 +65,11 @@ def coarseness(path: Path, x: Reals | Floats, v: Reals | Floats) -> Coarseness |
     """
     if path.dtype == np.float64 or len(x) == 0:
         return None
-    largest = _largest(path)
-    most = int(np.clip(NUMBERS // largest, FEWEST_STATES, MOST_STATES))
-    chosen = np.unique(np.linspace(0, len(x) - 1, most).astype(int))
+    traced, n = _traced(path, min(len(x), MOST_STATES))
+    chosen = np.unique(np.linspace(0, len(x) - 1, max(n, FEWEST_STATES)).astype(int))
     states = np.asarray(x)[chosen].astype(path.dtype)
-    n = int(np.clip(NUMBERS_AT_A_TIME // largest, 1, len(states)))
     try:
-        errors = np.asarray(v)[chosen].astype(np.float64) - _in_double(path, states, n)
+        errors = np.asarray(v)[chosen].astype(np.float64) - _in_double(traced, states, n)
     except NotInDouble:
         return None
     errors = errors[~np.isnan(errors)]
@@ -84,19 +81,20 @@ def coarseness(path: Path, x: Reals | Floats, v: Reals | Floats) -> Coarseness |
     return Coarseness(shift=float(shift), spread=float(np.std(finite)))
 
 
-def _largest(path: Path) -> int:
-    """Numbers in the largest array that V makes of a state."""
-    with run_precision(path.dtype):
-        traced = jax.make_jaxpr(path.log_ratio)(jax.ShapeDtypeStruct((path.dimension,), path.dtype))
-    arrays = (variable.aval for equation in traced.eqns for variable in equation.outvars)
-    return max((int(np.prod(a.shape, dtype=int)) for a in arrays), default=1) or 1
-
-
-def _in_double(path: Path, x: Reals, n: int) -> Floats:
-    """V at states, shape (any,), in double precision, `n` at a time."""
+def _traced(path: Path, n: int) -> tuple[Any, int]:
+    """V of `n` states, or of as many as fit, and their number."""
     with run_precision(path.dtype):
         shape = jax.ShapeDtypeStruct((n, path.dimension), path.dtype)
         traced = jax.make_jaxpr(jax.vmap(path.log_ratio))(shape)
+    arrays = (variable.aval for equation in traced.eqns for variable in equation.outvars)
+    largest = max((int(np.prod(a.shape, dtype=int)) for a in arrays), default=1)
+    if n > 1 and largest > NUMBERS_AT_A_TIME:
+        return _traced(path, max(NUMBERS_AT_A_TIME * n // largest, 1))
+    return traced, n
+
+
+def _in_double(traced: Any, x: Reals, n: int) -> Floats:
+    """V at states, shape (any,), in double precision, `n` at a time."""
     values = []
     for first in range(0, len(x), n):
         batch = x[first : first + n]

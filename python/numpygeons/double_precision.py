@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 import numpy.typing as npt
+from jax.extend.core import Literal
 
 from numpygeons.jaxprs import bind, read
 
@@ -35,7 +36,7 @@ def in_double_precision(traced: Any, *arguments: Values) -> list[Values]:
         Where it calls back to Python, looks at the bits of its numbers, or is too long.
     """
     with np.errstate(all="ignore"):
-        return _Run().run(traced, arguments)
+        return _Run().run(traced, [_widened(argument) for argument in arguments])
 
 
 class _Run:
@@ -49,12 +50,15 @@ class _Run:
         known = dict(
             zip(jaxpr.constvars, map(_widened, getattr(traced, "consts", ())), strict=True)
         )
-        known.update(zip(jaxpr.invars, map(_widened, arguments), strict=True))
+        known.update(zip(jaxpr.invars, arguments, strict=True))
         for equation in jaxpr.eqns:
             self._left -= 1
             if self._left < 0:
                 raise NotInDouble(f"it has more than {MOST_EQUATIONS} equations")
-            operands = [_widened(read(known, atom)) for atom in equation.invars]
+            operands = [
+                _widened(atom.val) if isinstance(atom, Literal) else known[atom]
+                for atom in equation.invars
+            ]
             known.update(zip(equation.outvars, self._results(equation, operands), strict=True))
         return [_widened(read(known, atom)) for atom in jaxpr.outvars]
 

@@ -50,6 +50,7 @@ OWN = {
     ),
     "Pareto": lambda: dist.Pareto(2.0, UP),
     "StudentT": lambda: dist.StudentT(jnp.maximum(UP, 0.5), 1.0, 2.0),
+    "TruncatedPolyaGamma": lambda: dist.TruncatedPolyaGamma((6,)),
     "Weibull": lambda: dist.Weibull(2.0, jnp.minimum(UP, 10.0)),
     "logistic of a normal": lambda: transformed(
         dist.Normal(0.0, UP), transforms.SigmoidTransform()
