@@ -46,6 +46,13 @@ def with_coarseness(
     return replace(record, coarseness=worst, coarse_shift=found.shift)
 
 
+def without_coarseness(record: RoundRecord) -> RoundRecord:
+    """A round's record as of a round that was not a run's last, as it is once the run goes on."""
+    if record.coarseness is None:
+        return record
+    return replace(record, coarseness=None, coarse_shift=None)
+
+
 def coarseness(path: Path, x: Reals | Floats, v: Reals | Floats) -> Coarseness | None:
     """What rounding of V does, from states of the target's chain.
 

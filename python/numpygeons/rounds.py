@@ -17,7 +17,7 @@ from numpygeons import _core
 from numpygeons.arrays import Floats, Integers
 from numpygeons.between import Between, Midway, nowhere
 from numpygeons.blas import one_blas_thread
-from numpygeons.coarseness import with_coarseness
+from numpygeons.coarseness import with_coarseness, without_coarseness
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import Replicas, at_least_two
@@ -237,7 +237,7 @@ class Rounds:
             tuning=tuning,
             centres=centres,
             scales=scales,
-            records=(*before.records, record),
+            records=(*map(without_coarseness, before.records), record),
             traces=traces,
             data=data,
             evidence=evidence,

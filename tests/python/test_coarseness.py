@@ -65,9 +65,9 @@ def test_what_was_measured_is_kept(tmp_path):
     assert kept.coarse_shift == pt.rounds[-1].coarse_shift
 
 
-def test_going_on_measures_again_in_the_last_round_alone():
+def test_the_last_round_alone_holds_it_wherever_a_run_was_stopped_before():
     pt = run(coin, 100_000, 50_000, n_rounds=2).extend(2)
-    assert [record.coarseness is None for record in pt.rounds] == [True, False, True, False]
+    assert [record.coarseness is None for record in pt.rounds] == [True, True, True, False]
 
 
 def walked(x):
