@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from numpygeons import _core
-from numpygeons.arrays import Floats
+from numpygeons.arrays import Floats, Integers
 from numpygeons.drivers.exploration import Replicas
 from numpygeons.records import RoundRecord
 from numpygeons.same_model import Pilot
@@ -22,7 +22,7 @@ class Midway:
     replicas: Replicas  # leading axis n_chains: by replica
     scans: _core.engine.UnfinishedRound
     traces: Traces  # of the scans so far
-    n_redrawn: int  # reference draws that were made again
+    n_redrawn: Integers  # reference draws that were made again, and the likely; shape (2,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,6 +11,9 @@ from numpygeons.records import Flag, RoundRecord, Severity
 
 LOW_ACCEPTANCE = 0.1  # below, a pair of chains hardly talks
 SATURATED = 0.05  # below, a pair's share of the barrier is a lower bound
+COARSE, WRONG_BY = 0.05, 0.5  # nats that rounding may put V off: more is flagged, more is wrong
+LEAST_COARSE = 0.005  # nats: less does not matter to anybody
+SHARE_OF_ERROR = 0.5  # of log Z's error, that rounding may come to
 ORDER: tuple[Severity, ...] = ("wrong", "warning", "note")
 
 
@@ -24,7 +27,8 @@ def flags_of(records: Sequence[RoundRecord]) -> tuple[Flag, ...]:
     if pooled is not None:
         found += [*last.flags, *(as_flag(flag) for flag in pooled.flags)]
         found += [*_no_restarts(last), *_few_chains(last)]
-    found += [*_zero_likelihood(last), *_redrawn(last)]
+    error = np.inf if pooled is None else float(np.sqrt(pooled.variance))
+    found += [*_zero_likelihood(last), *_redrawn(last), *_coarse(last, error)]
     return tuple(sorted(found, key=lambda flag: ORDER.index(flag.severity)))
 
 
@@ -97,15 +101,47 @@ def _redrawn(last: RoundRecord) -> list[Flag]:
     if not last.n_redrawn:
         return []
     n = last.n_redrawn + last.n_scans
-    bias = -float(np.log1p(-last.n_redrawn / n))
+    unlikely = last.n_redrawn - last.n_redrawn_likely
+    reason = (
+        f"{last.n_redrawn} of {n} draws from the reference had no finite density in this precision "
+        "(a number that overflows, for instance) and were made again"
+    )
+    if unlikely:
+        correction = float(np.log1p(-unlikely / n))
+        reason += (
+            f"; {unlikely} of them have no likelihood, for which log Z is corrected by "
+            f"{correction:.2g}"
+        )
+    if last.n_redrawn_likely:
+        reason += (
+            f"; {last.n_redrawn_likely} have a likelihood: log Z and the draws are those without "
+            f"{last.n_redrawn_likely / n:.2g} of the prior"
+        )
     return [
         Flag(
             "redrawn",
-            "warning",
-            f"{last.n_redrawn} of {n} draws from the reference had no finite density in this "
-            "precision (a number that underflows or overflows) and were made again: log Z is "
-            "relative to the reference without them, and where they have no likelihood it is too "
-            f"high by {bias:.2g}",
+            "warning" if last.n_redrawn_likely else "note",
+            reason,
             "use double precision (numpyro.enable_x64()), or a less extreme prior",
+        )
+    ]
+
+
+def _coarse(last: RoundRecord, error: float) -> list[Flag]:
+    """`error`: that of log Z, nats; what rounding does is held against it."""
+    worst, shift = last.coarseness, last.coarse_shift
+    if worst is None or shift is None:
+        return []
+    limit = SHARE_OF_ERROR * error if np.isfinite(error) else COARSE
+    if worst <= min(max(limit, LEAST_COARSE), COARSE):
+        return []
+    is_wrong = worst > WRONG_BY or (np.isfinite(error) and abs(shift) > error)
+    return [
+        Flag(
+            "coarse arithmetic",
+            "wrong" if is_wrong else "warning",
+            f"V is a sum of numbers too large for single precision: rounding puts log Z off by "
+            f"{shift:+.2g}, and V at single draws by {worst:.2g}",
+            "use double precision: numpyro.enable_x64() before anything else of JAX",
         )
     ]

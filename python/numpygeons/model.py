@@ -1,4 +1,4 @@
-"""Split a NumPyro model into log prior, log|det J| and log likelihood, site by site.
+"""Split a NumPyro model into log prior, in unconstrained space, and log likelihood, site by site.
 
 The model runs abstractly: once to draw every latent from its prior (which also shows what the
 sites are), and once to evaluate the density at given unconstrained values.  Latents
@@ -31,6 +31,7 @@ from numpygeons.model_checks import (
 from numpygeons.model_data import as_values, blown_up, check_data
 from numpygeons.model_failures import at_site
 from numpygeons.model_visitor import Visit, at_step, visited_trace
+from numpygeons.unconstrained_laws import unconstrained_law
 
 __all__ = ["Evaluation", "Latent", "ModelRun", "Observed", "Shape", "Sites"]
 
@@ -75,8 +76,8 @@ class Sites:
 class Evaluation(NamedTuple):
     """The parts of the density at one point; logarithms are natural."""
 
-    log_prior: Array  # in constrained space, summed over latents
-    log_det: Array  # log|det J| of the map from unconstrained to constrained values
+    log_prior: Array  # summed over latents; in constrained space, or with the determinant
+    log_det: Array  # log|det J| of the map to constrained values, where log_prior is without it
     log_likelihood: Array
     pointwise: dict[str, Array]
     constrained: dict[str, Array]  # latents, then deterministic sites
@@ -134,15 +135,22 @@ class ModelRun:
             step = site["infer"].get("_scan_current_index")
             if step is not None:
                 own = jax.random.fold_in(own, step)
+            sample_shape = tuple(site["kwargs"].get("sample_shape", ()))
+            law = unconstrained_law(fn)
+            # `args` travels with the site out of a scan, stacked, and is not used otherwise.
+            if law is not None:
+                shape = tuple(transform.inverse_shape(sample_shape + tuple(fn.shape())))
+                free = law.draw(own, shape[: len(shape) - law.event_dim])
+                site["args"] = (free,)
+                return transform(free)
             try:
-                value = fn(rng_key=own, sample_shape=site["kwargs"].get("sample_shape", ()))
+                value = fn(rng_key=own, sample_shape=sample_shape)
             except NotImplementedError as error:
                 raise ModelError(
                     f"latent site {name!r} ({type(fn).__name__}) cannot be drawn from its prior: "
                     "its distribution has no `sample`; give the distribution one, or use another"
                 ) from error
             check_real(name, "a draw", value)
-            # `args` travels with the site out of a scan, stacked, and is not used otherwise.
             site["args"] = (transform.inv(value),)
             return value
 
@@ -175,14 +183,9 @@ class ModelRun:
             transform = transform_of(site)
             check_same_shape(site, transform, free.shape)
             value = transform(free)
-            log_det = transform.log_abs_det_jacobian(free, value)
             with at_site(site):
-                log_prob = jnp.sum(site["fn"].log_prob(value))
-            check_real(name, "the log density", log_prob)
-            if not _is_identity(transform):
-                # XLA takes log(exp(u)) for u: the density may be finite where the value is not.
-                log_prob = jnp.where(jnp.all(jnp.isfinite(value)), log_prob, -jnp.inf)
-            site["args"] = (log_prob, jnp.sum(log_det))
+                site["args"] = _log_density(site["fn"], transform, free, value)
+            check_real(name, "the log density", site["args"][0])
             return value
 
         trace, used_key = self._trace(visit)
@@ -307,6 +310,18 @@ def _dims(name: str, shape: Shape, frames: list[Any], event_dim: int | None) -> 
         if fits or event_dim is not None:
             return tuple(dims)
     return tuple(f"{name}_dim_{axis}" for axis in range(len(shape)))
+
+
+def _log_density(fn: Any, transform: Any, free: Array, value: Array) -> tuple[Array, Array]:
+    """Two terms of the log density of a latent in unconstrained space, summed over its events."""
+    law = unconstrained_law(fn)
+    if law is not None:
+        return jnp.sum(law.log_density(free)), jnp.zeros(())
+    log_prob = jnp.sum(fn.log_prob(value))
+    if not _is_identity(transform):
+        # XLA takes log(exp(u)) for u: the density may be finite where the value is not.
+        log_prob = jnp.where(jnp.all(jnp.isfinite(value)), log_prob, -jnp.inf)
+    return log_prob, jnp.sum(transform.log_abs_det_jacobian(free, value))
 
 
 def _is_identity(transform: Any) -> bool:

@@ -60,7 +60,13 @@ class RoundRecord:
     n_round_trips: int
     n_zero_likelihood: int = 0  # states at the reference whose V was -inf or not a number
     first_zero_likelihood: ZeroLikelihood | None = None
-    n_redrawn: int = 0  # draws from the reference without a finite density, made again
+    # Draws from the reference without a finite density, made again; for those that have no
+    # likelihood either, log_z has been corrected by the logarithm of the share of the others.
+    n_redrawn: int = 0
+    n_redrawn_likely: int = 0  # of these, the ones with a likelihood, whose share is not known
+    # Of a run's last round in single precision: what rounding of V does, in nats; None: not known.
+    coarseness: float | None = None  # the larger of |coarse_shift| and the spread of V's errors
+    coarse_shift: float | None = None  # by how much log Z is too high
     explorer: dict[str, Floats] = field(default_factory=dict)  # its means, by chain
     chosen: dict[str, Floats] = field(default_factory=dict)  # what it chose by itself, by chain
 

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
 from numpygeons import _core
-from numpygeons.arrays import Array
+from numpygeons.arrays import Array, Integers
 from numpygeons.drivers.compilation import OCCASIONAL_OPTIONS, Lowered, Program, compile_with
 from numpygeons.errors import NumericalError
 from numpygeons.path import Path
@@ -31,15 +30,17 @@ def batch_size(dimension: int) -> int:
 
 
 def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
-    """Traces the program from keys, shape (batch_size, 2), to (states, attempts, good)."""
+    """Traces the program from keys, shape (batch_size, 2), to (states, attempts, good, likely):
+    how many attempts there were, whether the last is a draw, and how many others had a likelihood.
+    """
 
-    def draw(key: Array) -> tuple[State, Array, Array]:
-        def attempt(carry: tuple[State, Array, Array]) -> tuple[State, Array, Array]:
-            _, n, _ = carry
+    def draw(key: Array) -> tuple[State, Array, Array, Array]:
+        def attempt(carry: tuple[State, Array, Array, Array]) -> tuple[State, Array, Array, Array]:
+            _, n, _, likely = carry
             typed = jax.random.wrap_key_data(key, impl="threefry2x32")
             state = evaluate(path.sample_reference(jax.random.fold_in(typed, n)))
             good = jnp.isfinite(state.log_reference) & jnp.all(jnp.isfinite(state.x))
-            return state, n + 1, good
+            return state, n + 1, good, likely + (~good & jnp.isfinite(state.v))
 
         empty = jax.tree.map(
             lambda s: jnp.zeros(s.shape, s.dtype),
@@ -48,10 +49,10 @@ def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
         return jax.lax.while_loop(
             lambda c: ~c[2] & (c[1] < MOST_ATTEMPTS),
             attempt,
-            (empty, jnp.int32(0), jnp.bool_(False)),
+            (empty, jnp.int32(0), jnp.bool_(False), jnp.int32(0)),
         )
 
-    def numpygeons_reference(keys: Array) -> tuple[State, Array, Array]:
+    def numpygeons_reference(keys: Array) -> tuple[State, Array, Array, Array]:
         return jax.vmap(draw)(keys)
 
     keys = jax.ShapeDtypeStruct((batch_size(path.dimension), 2), np.uint32)
@@ -68,7 +69,7 @@ class Batch(NamedTuple):
     """Reference draws made together; every array has a leading axis of one per draw."""
 
     states: State
-    n_redrawn: npt.NDArray[np.integer[Any]]  # how often each was drawn again
+    n_redrawn: Integers  # how often each was drawn again; and of these, the likely; shape (n, 2)
 
 
 class ReferenceDraws:
@@ -108,7 +109,7 @@ class ReferenceDraws:
             first_scan=number * self.size,
             n=self.size,
         )
-        states, attempts, good = self._program.call(keys)
+        states, attempts, good, likely = self._program.call(keys)
         good = np.asarray(good)
         if not np.all(good):
             draw = number * self.size + int(np.argmin(good))
@@ -117,4 +118,28 @@ class ReferenceDraws:
                 f"attempts (draw {draw}): check that its sampler and its "
                 "density agree and that its scale fits the number type"
             )
-        return Batch(State(*states), np.asarray(attempts) - 1)
+        counts = np.stack([np.asarray(attempts) - 1, np.asarray(likely)], axis=1)
+        return Batch(State(*states), counts.astype(np.int64))
+
+
+def truncation(n_redrawn: Integers, n_draws: int) -> tuple[float, float]:
+    """What to add to log Z for draws that were made again, and the variance of that, nats.
+
+    log Z is relative to the reference that was drawn from, the one given where its density is
+    finite. A draw made again which has no likelihood either adds nothing to Z, but counts: with a
+    share s of such draws, log(1 - s) is missing. One that has a likelihood is taken to have what
+    the others have on average, which is not known.
+
+    Parameters
+    ----------
+    n_redrawn : array, shape (2,)
+        Draws made again, and how many of these had a likelihood.
+    n_draws : int
+        Draws that were kept.
+    """
+    unlikely = int(n_redrawn[0] - n_redrawn[1])
+    kept = n_draws + int(n_redrawn[1])
+    if unlikely == 0:
+        return 0.0, 0.0
+    share = unlikely / (unlikely + kept)
+    return float(np.log1p(-share)), share / kept

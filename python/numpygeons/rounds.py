@@ -14,10 +14,11 @@ import jax
 import numpy as np
 
 from numpygeons import _core
-from numpygeons.arrays import Floats
+from numpygeons.arrays import Floats, Integers
 from numpygeons.between import Between, Midway, nowhere
 from numpygeons.blas import one_blas_thread
 from numpygeons.callback_errors import callbacks_may_raise
+from numpygeons.coarseness import with_coarseness, without_coarseness
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import Replicas, at_least_two
@@ -40,12 +41,12 @@ from numpygeons.potential import make_evaluate
 from numpygeons.precision import run_precision
 from numpygeons.programs import Programs, first_operands
 from numpygeons.records import RoundRecord
-from numpygeons.reference_draws import Batch, ReferenceDraws
+from numpygeons.reference_draws import Batch, ReferenceDraws, truncation
 from numpygeons.same_model import check_same_model, pilot_of
 from numpygeons.settings import Settings, check_workers
 from numpygeons.starting_points import robust_location_and_scale, starting_points
 from numpygeons.team import Interrupts, Stopped, Team
-from numpygeons.traces import Traces
+from numpygeons.traces import Traces, target_states
 
 Purpose = _core.random.Purpose
 READ_DRAWS = ("traces", "online", "disk")  # recorders that look at the target's states
@@ -227,6 +228,7 @@ class Rounds:
         steps = step_sizes(before.tuning, self.settings.n_chains)
         record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
         after = self._adapted(before, data, record, evidence)
+        missing, missing_variance = truncation(n_redrawn, record.n_scans)
         record = replace(
             record,
             seconds=time.perf_counter() - start,
@@ -235,8 +237,14 @@ class Rounds:
                 name: np.where(before.betas > 0, a, np.nan)
                 for name, a in chosen(self.explorer, before.tuning).items()
             },
-            n_redrawn=n_redrawn,
+            n_redrawn=int(n_redrawn[0]),
+            n_redrawn_likely=int(n_redrawn[1]),
+            log_z=record.log_z + missing,
+            log_z_variance=record.log_z_variance + missing_variance,
         )
+        if record.round == self.settings.n_rounds and self.team.ranks.rank == 0:
+            states = target_states(traces, data, self._coordinator.chains, replicas)
+            record = with_coarseness(record, self.path, *states)
         # What other machines compute may differ in the last bits: all take the first rank's.
         record, betas, tuning, centres, scales = self.team.ranks.broadcast(
             (record, after.betas, after.tuning, after.centres, after.scales)
@@ -249,7 +257,7 @@ class Rounds:
             tuning=tuning,
             centres=centres,
             scales=scales,
-            records=(*before.records, record),
+            records=(*map(without_coarseness, before.records), record),
             traces=traces,
             data=data,
             evidence=evidence,
@@ -265,9 +273,9 @@ class Rounds:
         progress: Progress,
         keeper: Keeper | None,
         interrupts: Interrupts,
-    ) -> tuple[list[Replicas], Traces, int]:
+    ) -> tuple[list[Replicas], Traces, Integers]:
         """The scans of the next round: the replicas of each worker after it, what it traced, and
-        how many reference draws were made again."""
+        how many reference draws were made again, all and the likely."""
         number, midway = before.round + 1, before.midway
         path, coordinator = self.path, self._coordinator
         traces = Traces(path, 2**number, self.settings.record, self._disk(number))
@@ -293,14 +301,14 @@ class Rounds:
         coordinator.set_proposals(proposals(self.explorer, tuning))
         own = jax.tree.map(operand, operands(self.explorer, tuning))
         betas, own = jax.device_put((operand(before.betas), own))
-        replicas, n_redrawn = before.replicas, 0
+        replicas, n_redrawn = before.replicas, np.zeros(2, np.int64)
         if midway is not None:
             replicas, n_redrawn = midway.replicas, midway.n_redrawn
             coordinator.resume(midway.scans)
             traces.take_up(midway.traces)
         parts = self.team.split(coordinator, replicas)
         for block, redrawn in self._blocks(number, coordinator.n_scans_done):
-            n_redrawn += redrawn
+            n_redrawn = n_redrawn + redrawn
             stopped: Stopped | None = None
             try:
                 with interrupts.agreed():
@@ -351,7 +359,7 @@ class Rounds:
         keeper: Keeper,
         parts: list[Replicas],
         traces: Traces,
-        n_redrawn: int,
+        n_redrawn: Integers,
         *,
         is_last: bool,
     ) -> None:
@@ -369,7 +377,7 @@ class Rounds:
         )
         self.team.on_first_rank(lambda: keeper.keep(midway))
 
-    def _blocks(self, number: int, done: int) -> Iterator[tuple[Block, int]]:
+    def _blocks(self, number: int, done: int) -> Iterator[tuple[Block, Integers]]:
         """The scans of a round after those `done`, cut where the batches of reference draws end,
         each with the number of draws in it that were made again."""
         size = self._reference.size
@@ -380,7 +388,8 @@ class Rounds:
                 self._batch = wanted, self._reference.batch(Purpose.reference_draw, wanted)
             n_scans = min(2**number - done, size - first)
             states, n_redrawn = self._batch[1]
-            used = n_redrawn[first : first + n_scans] if self.settings.n_chains > 1 else ()
+            has_reference = self.settings.n_chains > 1
+            used = n_redrawn[first : first + n_scans if has_reference else first]
             following = partial(self._reference.prepare, Purpose.reference_draw, wanted + 1)
             is_last = done + n_scans == 2**number
             yield (
@@ -390,7 +399,7 @@ class Rounds:
                     first=first,
                     meanwhile=(lambda: None) if is_last else following,
                 ),
-                int(np.sum(used)),
+                np.sum(used, axis=0),
             )
             done += n_scans
 

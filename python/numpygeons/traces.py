@@ -13,6 +13,7 @@ from numpygeons.constrained import map_draws
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.online import OnlineMoments
 from numpygeons.path import Path
+from numpygeons.potential import State
 
 
 class Traces:
@@ -87,3 +88,19 @@ class Traces:
         if self.disk is not None:
             return self.disk.read(self.n)
         raise RuntimeError("no draws were kept: ask for the recorder 'traces' or 'disk'")
+
+
+def target_states(
+    traces: Traces,
+    data: _core.engine.RoundData,
+    chains: npt.NDArray[Any],
+    replicas: State,
+) -> tuple[Reals | Floats, Floats]:
+    """States of the target's chain in a round, shape (n, dimension), and V there: its draws, or
+    as many as are known. `chains`, `replicas`: as they stand after it, by replica."""
+    if traces.keeps_draws:
+        return traces.x[: traces.n], data.v[:, -1]
+    if stride := data.snapshot_stride:
+        return data.snapshots[:, -1], data.v[stride - 1 :: stride, -1]
+    at_target = np.flatnonzero(chains == len(chains) - 1)
+    return np.asarray(replicas.x)[at_target], np.asarray(replicas.v)[at_target]
