@@ -22,7 +22,7 @@ class Midway:
     replicas: Replicas  # leading axis n_chains: by replica
     scans: _core.engine.UnfinishedRound
     traces: Traces  # of the scans so far
-    n_redrawn: Integers  # reference draws that were made again, and the likely; shape (2,)
+    drawn: Integers  # sums of the counts of `reference_draws.Batch`, shape (3,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

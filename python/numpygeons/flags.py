@@ -86,12 +86,22 @@ def _zero_likelihood(last: RoundRecord) -> list[Flag]:
         else f"; the first at replica {first.replica}, chain {first.chain}, beta {first.beta:g}, "
         f"scan {first.scan}"
     )
+    counted = f"{last.n_zero_likelihood} of {last.n_scans} draws from the reference had likelihood "
+    if last.n_not_a_number:
+        return [
+            Flag(
+                "likelihood not a number",
+                "warning",
+                f"{counted}zero, and in {last.n_not_a_number} of these it was not a number (NaN), "
+                f"which counts as zero{where}",
+                "look for 0/0, inf - inf, or the log or root of a negative number in the model",
+            )
+        ]
     return [
         Flag(
             "zero likelihood",
             "note",
-            f"{last.n_zero_likelihood} of {last.n_scans} draws from the reference had likelihood "
-            f"zero{where}",
+            f"{counted}zero{where}",
             "log Z takes it into account; nothing to do if the model means it",
         )
     ]

@@ -87,7 +87,6 @@ def _pair_with_gradients(path: Path, with_gradients: bool) -> Callable[[Array], 
         else:
             log_reference, v = path.log_reference(x), path.log_ratio(x)
             grad_reference = grad_v = jnp.zeros((0,), x.dtype)
-        v = jnp.where(jnp.isnan(v), -jnp.inf, v)
         return (log_reference, v), (finite(grad_reference), finite(grad_v))
 
     return evaluate_all
@@ -111,6 +110,15 @@ def _with_gradient(what: str, function: Callable[[Array], Array], x: Array) -> A
         ) from error
 
 
+def raw_state(evaluate: Evaluate, x: Array) -> State:
+    """The state at x, whose V is NaN where the model says so: for who counts them."""
+    return evaluate.raw(x) if isinstance(evaluate, _Evaluation) else evaluate(x)
+
+
+def _read(v: Array) -> Array:
+    return jnp.where(jnp.isnan(v), -jnp.inf, v)
+
+
 class _Evaluation:
     """An `Evaluate` in two parts, from the function x -> (values, gradients)."""
 
@@ -120,8 +128,8 @@ class _Evaluation:
 
     def __call__(self, x: Array, valued: Array | bool = True) -> State:
         if valued is True:
-            values, gradients = self._split(x).whole(x)
-            return State(x, *values, *gradients)
+            state = self.raw(x)
+            return state._replace(v=_read(state.v))
         state, handed_over = self.gradients(x)
 
         def both(state: State) -> tuple[Array, Array]:
@@ -132,6 +140,10 @@ class _Evaluation:
         )
         return state._replace(log_reference=log_reference, v=v)
 
+    def raw(self, x: Array) -> State:
+        values, gradients = self._split(x).whole(x)
+        return State(x, *values, *gradients)
+
     def gradients(self, x: Array) -> tuple[State, list[Array]]:
         gradients, handed_over = self._split(x).always(x)
         unknown = jnp.full((), jnp.nan, x.dtype)
@@ -139,7 +151,7 @@ class _Evaluation:
 
     def values(self, state: State, handed_over: list[Array]) -> State:
         log_reference, v = self._split(state.x).on_demand(state.x, handed_over)
-        return state._replace(log_reference=log_reference, v=v)
+        return state._replace(log_reference=log_reference, v=_read(v))
 
     def _split(self, x: Array) -> Split:
         shape = jax.ShapeDtypeStruct(x.shape, x.dtype)

@@ -59,6 +59,7 @@ class RoundRecord:
     n_restarts: int
     n_round_trips: int
     n_zero_likelihood: int = 0  # states at the reference whose V was -inf or not a number
+    n_not_a_number: int = 0  # draws from the reference whose V was not a number: part of those
     first_zero_likelihood: ZeroLikelihood | None = None
     # Draws from the reference without a finite density, made again; for those that have no
     # likelihood either, log_z has been corrected by the logarithm of the share of the others.

@@ -14,7 +14,7 @@ from numpygeons.arrays import Array, Integers
 from numpygeons.drivers.compilation import OCCASIONAL_OPTIONS, Lowered, Program, compile_with
 from numpygeons.errors import NumericalError
 from numpygeons.path import Path
-from numpygeons.potential import Evaluate, State
+from numpygeons.potential import Evaluate, State, raw_state
 
 MOST_ATTEMPTS = 1000  # for one draw; a draw that underflows is drawn again
 MOST_DRAWS, FEWEST_DRAWS = 1024, 64  # made together
@@ -38,7 +38,7 @@ def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
         def attempt(carry: tuple[State, Array, Array, Array]) -> tuple[State, Array, Array, Array]:
             _, n, _, likely = carry
             typed = jax.random.wrap_key_data(key, impl="threefry2x32")
-            state = evaluate(path.sample_reference(jax.random.fold_in(typed, n)))
+            state = raw_state(evaluate, path.sample_reference(jax.random.fold_in(typed, n)))
             good = jnp.isfinite(state.log_reference) & jnp.all(jnp.isfinite(state.x))
             return state, n + 1, good, likely + (~good & jnp.isfinite(state.v))
 
@@ -69,7 +69,9 @@ class Batch(NamedTuple):
     """Reference draws made together; every array has a leading axis of one per draw."""
 
     states: State
-    n_redrawn: Integers  # how often each was drawn again; and of these, the likely; shape (n, 2)
+    # Shape (n, 3), of each: how often it was drawn again; how many of these had a likelihood;
+    # whether its own likelihood is not a number, which counts as zero.
+    counts: Integers
 
 
 class ReferenceDraws:
@@ -118,11 +120,16 @@ class ReferenceDraws:
                 f"attempts (draw {draw}): check that its sampler and its "
                 "density agree and that its scale fits the number type"
             )
-        counts = np.stack([np.asarray(attempts) - 1, np.asarray(likely)], axis=1)
-        return Batch(State(*states), counts.astype(np.int64))
+        states = State(*states)
+        v = np.asarray(states.v)
+        not_a_number = np.isnan(v)
+        if np.any(not_a_number):
+            states = states._replace(v=jnp.asarray(np.where(not_a_number, -np.inf, v)))
+        columns = [np.asarray(attempts) - 1, np.asarray(likely), not_a_number]
+        return Batch(states, np.stack(columns, axis=1).astype(np.int64))
 
 
-def truncation(n_redrawn: Integers, n_draws: int) -> tuple[float, float]:
+def truncation(counts: Integers, n_draws: int) -> tuple[float, float]:
     """What to add to log Z for draws that were made again, and the variance of that, nats.
 
     log Z is relative to the reference that was drawn from, the one given where its density is
@@ -132,13 +139,13 @@ def truncation(n_redrawn: Integers, n_draws: int) -> tuple[float, float]:
 
     Parameters
     ----------
-    n_redrawn : array, shape (2,)
-        Draws made again, and how many of these had a likelihood.
+    counts : array, shape (3,)
+        Draws made again, and how many of these had a likelihood; the third is not read.
     n_draws : int
         Draws that were kept.
     """
-    unlikely = int(n_redrawn[0] - n_redrawn[1])
-    kept = n_draws + int(n_redrawn[1])
+    unlikely = int(counts[0] - counts[1])
+    kept = n_draws + int(counts[1])
     if unlikely == 0:
         return 0.0, 0.0
     share = unlikely / (unlikely + kept)

@@ -222,13 +222,13 @@ class Rounds:
         driver = self.driver  # compiled before the clock starts
         start = time.perf_counter()
         with callbacks_may_raise(f"in round {before.round + 1}"):
-            parts, traces, n_redrawn = self._scans(before, driver, progress, keeper, interrupts)
+            parts, traces, drawn = self._scans(before, driver, progress, keeper, interrupts)
         data = self._coordinator.end_round()
         replicas = self.team.gathered(self._coordinator, parts)
         steps = step_sizes(before.tuning, self.settings.n_chains)
         record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
         after = self._adapted(before, data, record, evidence)
-        missing, missing_variance = truncation(n_redrawn, record.n_scans)
+        missing, missing_variance = truncation(drawn, record.n_scans)
         record = replace(
             record,
             seconds=time.perf_counter() - start,
@@ -237,8 +237,9 @@ class Rounds:
                 name: np.where(before.betas > 0, a, np.nan)
                 for name, a in chosen(self.explorer, before.tuning).items()
             },
-            n_redrawn=int(n_redrawn[0]),
-            n_redrawn_likely=int(n_redrawn[1]),
+            n_redrawn=int(drawn[0]),
+            n_redrawn_likely=int(drawn[1]),
+            n_not_a_number=int(drawn[2]),
             log_z=record.log_z + missing,
             log_z_variance=record.log_z_variance + missing_variance,
         )
@@ -301,14 +302,14 @@ class Rounds:
         coordinator.set_proposals(proposals(self.explorer, tuning))
         own = jax.tree.map(operand, operands(self.explorer, tuning))
         betas, own = jax.device_put((operand(before.betas), own))
-        replicas, n_redrawn = before.replicas, np.zeros(2, np.int64)
+        replicas, drawn = before.replicas, np.zeros(3, np.int64)
         if midway is not None:
-            replicas, n_redrawn = midway.replicas, midway.n_redrawn
+            replicas, drawn = midway.replicas, midway.drawn
             coordinator.resume(midway.scans)
             traces.take_up(midway.traces)
         parts = self.team.split(coordinator, replicas)
-        for block, redrawn in self._blocks(number, coordinator.n_scans_done):
-            n_redrawn = n_redrawn + redrawn
+        for block, of_block in self._blocks(number, coordinator.n_scans_done):
+            drawn = drawn + of_block
             stopped: Stopped | None = None
             try:
                 with interrupts.agreed():
@@ -326,13 +327,13 @@ class Rounds:
                     raise
             self._record(traces, interrupts)
             if keeper is not None and coordinator.n_scans_done < 2**number:
-                self._show(keeper, parts, traces, n_redrawn, is_last=stopped is not None)
+                self._show(keeper, parts, traces, drawn, is_last=stopped is not None)
             if stopped is not None:
                 raise stopped
         if traces.disk is not None:
             with interrupts.agreed(stops=False):
                 traces.disk.close()
-        return parts, traces, n_redrawn
+        return parts, traces, drawn
 
     def _record(self, traces: Traces, interrupts: Interrupts) -> None:
         """Takes the draws of a block from the coordinator."""
@@ -359,7 +360,7 @@ class Rounds:
         keeper: Keeper,
         parts: list[Replicas],
         traces: Traces,
-        n_redrawn: Integers,
+        drawn: Integers,
         *,
         is_last: bool,
     ) -> None:
@@ -373,7 +374,7 @@ class Rounds:
             replicas=self.team.gathered(self._coordinator, parts),
             scans=self._coordinator.unfinished(),
             traces=traces,
-            n_redrawn=n_redrawn,
+            drawn=drawn,
         )
         self.team.on_first_rank(lambda: keeper.keep(midway))
 
@@ -387,9 +388,9 @@ class Rounds:
             if self._batch is None or self._batch[0] != wanted:
                 self._batch = wanted, self._reference.batch(Purpose.reference_draw, wanted)
             n_scans = min(2**number - done, size - first)
-            states, n_redrawn = self._batch[1]
+            states, counts = self._batch[1]
             has_reference = self.settings.n_chains > 1
-            used = n_redrawn[first : first + n_scans if has_reference else first]
+            used = counts[first : first + n_scans if has_reference else first]
             following = partial(self._reference.prepare, Purpose.reference_draw, wanted + 1)
             is_last = done + n_scans == 2**number
             yield (

@@ -8,7 +8,7 @@ import pytest
 
 from numpygeons import Flag, NumpygeonsWarning, pigeons
 from numpygeons.flags import chains_for, flags_of, is_sound
-from small_models import coin, eight_schools, half_excluded, normal
+from small_models import coin, eight_schools, half_excluded, half_not_a_number, normal
 
 
 def run(model=normal, *model_args, n_chains=4, n_rounds=7):
@@ -37,6 +37,33 @@ def test_the_report_prints_the_flags_and_no_others(two_chains):
     assert excluded.ok  # likelihood zero is legal, and log Z counts it
     assert sound.flags == ()
     assert sound.ok
+
+
+def test_a_likelihood_that_is_not_a_number_is_counted_and_warned_of():
+    pt = run(half_not_a_number, n_rounds=8)
+    (flag,) = pt.flags
+    last = pt.rounds[-1]
+    assert (flag.name, flag.severity) == ("likelihood not a number", "warning")
+    assert last.n_not_a_number == last.n_zero_likelihood > 64
+    assert f"in {last.n_not_a_number} of these it was not a number" in flag.reason
+    assert not pt.ok
+    assert run(half_excluded).rounds[-1].n_not_a_number == 0
+
+
+def test_rounding_is_held_against_the_error_of_the_evidence(two_chains):
+    record = replace(record_with(two_chains, [0.5]), log_z_variance=0.04, log_z_dof=50.0)
+
+    def of(worst, shift):
+        return flags_of([replace(record, coarseness=worst, coarse_shift=shift)])
+
+    assert of(0.049, 0.04) == ()
+    (warning,) = of(0.051, 0.05)
+    assert (warning.name, warning.severity) == ("coarse arithmetic", "warning")
+    assert "log Z off by +0.05" in warning.reason
+    assert "numpyro.enable_x64()" in warning.advice
+    assert [flag.severity for flag in of(0.3, -0.3)] == ["wrong"]  # more than the error, 0.2
+    assert [flag.severity for flag in of(0.6, 0.0)] == ["wrong"]
+    assert flags_of([record]) == ()  # not measured, or double precision
 
 
 def test_a_flag_has_a_reason_with_numbers_and_an_advice(two_chains):

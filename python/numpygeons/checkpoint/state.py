@@ -78,7 +78,7 @@ def midway_to_arrays(midway: Midway) -> tuple[Arrays, dict[str, Any]]:
     _put_replicas(arrays, midway.replicas)
     first = midway.scans.first_zero_likelihood
     header = {
-        "n_redrawn": [int(count) for count in midway.n_redrawn],
+        "n_redrawn": [int(count) for count in midway.drawn],
         "n_done": midway.scans.n_done,
         "n_zero_likelihood": midway.scans.n_zero_likelihood,
         "first_zero_likelihood": take_apart(first, "first_zero_likelihood", arrays),
@@ -102,9 +102,9 @@ def midway_from_arrays(
         **parts,
     )
     counts = header["n_redrawn"]
-    if isinstance(counts, int):  # of an older version
-        counts = [counts, 0]
-    return Midway(replicas=replicas, scans=scans, traces=traces, n_redrawn=np.array(counts))
+    counts = [counts] if isinstance(counts, int) else counts  # of an older version
+    counts = [*counts, 0, 0][:3]
+    return Midway(replicas=replicas, scans=scans, traces=traces, drawn=np.array(counts))
 
 
 def _put_replicas(arrays: Arrays, replicas: State) -> None:
