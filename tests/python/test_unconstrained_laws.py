@@ -106,9 +106,10 @@ def all_of(laws):
 def grid_of(draws):
     """Points over the range of the draws and beyond, in a scale that long tails fit in."""
     knots = np.quantile(np.arcsinh(draws), np.linspace(0, 1, 60))
-    span = knots[-1] - knots[0]
-    beyond = span * np.geomspace(1e-4, 1.0, 20)
-    ends = np.concatenate([knots[0] - beyond[::-1], knots, knots[-1] + beyond])
+    span = np.ptp(knots)
+    width = max(knots[40] - knots[20], 1e-3 * span)
+    away = np.geomspace(0.1 * width, 2 * span, 60)  # from the centre, for tails of any length
+    ends = np.sort(np.concatenate([knots[30] - away, knots, knots[30] + away]))
     return np.concatenate([np.linspace(a, b, 4, endpoint=False) for a, b in pairwise(ends)])
 
 
