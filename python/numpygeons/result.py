@@ -18,6 +18,7 @@ from numpygeons.constrained import map_draws
 from numpygeons.evidence import pooled_evidence, student_interval
 from numpygeons.flags import flags_of, is_sound
 from numpygeons.records import Flag, RoundRecord
+from numpygeons.reference_draws import truncation
 from numpygeons.rounds import Rounds
 from numpygeons.settings import as_count
 
@@ -213,8 +214,18 @@ class PT:
         log_z, variance, _ = _core.evidence.log_z_curve(
             data.v, data.replicas, self.schedule, self._round_evidence(data), wanted.ravel()
         )
-        shape = wanted.shape
-        return wanted, np.reshape(log_z, shape), np.sqrt(np.reshape(variance, shape))
+        last, shape = self._last, wanted.shape
+        # As in the round's log Z: draws of the reference that were made again.
+        missing, missing_variance = truncation(
+            np.array([last.n_redrawn, last.n_redrawn_likely]), last.n_scans
+        )
+        log_z, variance = np.reshape(log_z, shape), np.reshape(variance, shape)
+        above = wanted > 0
+        return (
+            wanted,
+            log_z + np.where(above, missing, 0.0),
+            np.sqrt(variance + np.where(above, missing_variance, 0.0)),
+        )
 
     def _round_evidence(self, data: _core.engine.RoundData) -> _core.evidence.RoundEvidence:
         """Of the last round; a loaded run does not have it yet."""

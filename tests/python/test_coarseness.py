@@ -14,6 +14,7 @@ from numpygeons.double_precision import NotInDouble, in_double_precision
 from small_models import coin, eight_schools
 
 P_MIN = 1e-6
+pytestmark = pytest.mark.filterwarnings("ignore:coarse arithmetic")
 
 
 def run(model, *args, **settings):

@@ -84,6 +84,8 @@ def record_with(pt, acceptance):
         global_barrier=float(np.sum(1 - acceptance)),
         flags=(),
         n_restarts=1,
+        coarseness=None,
+        coarse_shift=None,
     )
 
 

@@ -10,6 +10,8 @@ import pytest
 from numpygeons.errors import ModelError
 from numpygeons.path import JaxTarget, NumPyroPath, Path, as_path
 
+pytestmark = pytest.mark.filterwarnings("ignore:the data do not depend on the latents")
+
 Y, SIGMA = np.array([2.0, -1.0, 0.5]), np.array([1.0, 2.0, 1.5])
 
 

@@ -11,6 +11,8 @@ from scipy import integrate, special, stats
 from numpygeons import pigeons
 from numpygeons.path import as_path
 
+pytestmark = pytest.mark.filterwarnings("ignore:the data do not depend on the latents")
+
 P_MIN = 1e-6
 
 
@@ -69,6 +71,10 @@ def test_draws_without_density_and_likelihood_count_in_the_evidence():
     assert last.n_redrawn_likely < 5
     assert pt.log_z == pytest.approx(np.log(stats.norm.cdf(edge) - stats.norm.cdf(-0.8)), abs=0.1)
     assert "log Z is corrected by" in pt.report()
+    _, curve, errors = pt.log_z_curve()
+    assert curve[0] == errors[0] == 0
+    assert curve[-1] == pytest.approx(last.log_z, abs=1e-9)
+    assert errors[-1] == pytest.approx(last.log_z_error, rel=1e-6)
 
 
 def test_the_count_belongs_to_the_round_and_not_to_the_batch():

@@ -14,6 +14,8 @@ from scipy import stats
 
 from numpygeons.path import as_path
 
+pytestmark = pytest.mark.filterwarnings("ignore:the data do not depend on the latents")
+
 P_MIN = 1e-6
 N_DRAWS = 20_000
 
