@@ -50,7 +50,7 @@ PYTHON_LAYERS = (
     {"settings", "records", "ranks"},
     {"compilation_cache", "callback_errors"},
     {"program_store"},
-    {"values_on_demand", "rewriting", "double_precision"},
+    {"values_on_demand", "rewriting", "double_precision", "shared_draws"},
     {"jaxprs"},
     {
         "arrays",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -11,14 +12,25 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.arrays import Array, Integers
-from numpygeons.drivers.compilation import OCCASIONAL_OPTIONS, Lowered, Program, compile_with
+from numpygeons.drivers.compilation import (
+    OCCASIONAL_OPTIONS,
+    OCCASIONAL_SINGLE_OPTIONS,
+    Lowered,
+    Program,
+    as_one_function,
+    compile_with,
+    fits_one_function,
+)
 from numpygeons.errors import NumericalError
+from numpygeons.jaxprs import equations
 from numpygeons.path import Path
 from numpygeons.potential import Evaluate, State, raw_state
+from numpygeons.shared_draws import together
 
 MOST_ATTEMPTS = 1000  # for one draw; a draw that underflows is drawn again
 MOST_DRAWS, FEWEST_DRAWS = 1024, 64  # made together
 NUMBERS_IN_A_FIELD = 2**20
+MOST_NUMBERS = 4096  # in an array of a model whose reference program is worth a single function
 
 
 def batch_size(dimension: int) -> int:
@@ -32,13 +44,63 @@ def batch_size(dimension: int) -> int:
 def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
     """Traces the program from keys, shape (batch_size, 2), to (states, attempts, good, likely):
     how many attempts there were, whether the last is a draw, and how many others had a likelihood.
+
+    Gamma draws, in priors such as Beta, Dirichlet and StudentT, are loops within loops. They are
+    made together and in a single machine function, which takes half the time to compile.
     """
+
+    def plain(key: Array, n: Array) -> Array:
+        return path.sample_reference(_attempt_key(key, n))
+
+    if not _draws_gammas(path, evaluate):
+        return _lower(path, evaluate, plain, single=False)
+    shared = together(path.sample_reference, jax.eval_shape(_typed, _KEY))
+
+    def sample(key: Array, n: Array) -> Array:
+        return shared(_attempt_key(key, n))
+
+    keys = jax.ShapeDtypeStruct((batch_size(path.dimension), 2), np.uint32)
+    attempts = jax.ShapeDtypeStruct((batch_size(path.dimension),), np.int32)
+    if not fits_one_function(jax.vmap(sample), keys, attempts):
+        return _lower(path, evaluate, sample, single=False)
+    return _lower(path, evaluate, sample, single=True)
+
+
+_KEY = jax.ShapeDtypeStruct((2,), np.uint32)
+
+
+def _typed(key: Array) -> Array:
+    typed: Array = jax.random.wrap_key_data(key, impl="threefry2x32")
+    return typed
+
+
+def _attempt_key(key: Array, n: Array) -> Array:
+    return jax.random.fold_in(_typed(key), n)
+
+
+def _draws_gammas(path: Path, evaluate: Evaluate) -> bool:
+    """Whether a model of small arrays on the CPU has gamma draws in its reference."""
+    if jax.default_backend() != "cpu":
+        return False
+    x = jax.ShapeDtypeStruct((path.dimension,), path.dtype)
+    sampled = jax.make_jaxpr(path.sample_reference)(jax.eval_shape(_typed, _KEY))
+    if all(e.primitive.name != "random_gamma" for e in equations(sampled)):
+        return False
+    arrays = (a.aval for e in equations(jax.make_jaxpr(evaluate)(x)) for a in e.outvars)
+    return all(a.size <= MOST_NUMBERS for a in arrays)
+
+
+def _lower(
+    path: Path, evaluate: Evaluate, sample: Callable[[Array, Array], Array], *, single: bool
+) -> Lowered:
+    """Traces the program; `single`: `sample`, from a key and the number of the attempt to x, as one
+    machine function."""
+    sample_all = _batched_as_one(sample) if single else sample
 
     def draw(key: Array) -> tuple[State, Array, Array, Array]:
         def attempt(carry: tuple[State, Array, Array, Array]) -> tuple[State, Array, Array, Array]:
             _, n, _, likely = carry
-            typed = jax.random.wrap_key_data(key, impl="threefry2x32")
-            state = raw_state(evaluate, path.sample_reference(jax.random.fold_in(typed, n)))
+            state = raw_state(evaluate, sample_all(key, n))
             good = jnp.isfinite(state.log_reference) & jnp.all(jnp.isfinite(state.x))
             return state, n + 1, good, likely + (~good & jnp.isfinite(state.v))
 
@@ -57,12 +119,27 @@ def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
 
     keys = jax.ShapeDtypeStruct((batch_size(path.dimension), 2), np.uint32)
     lowered = jax.jit(numpygeons_reference).lower(keys)
+    options = OCCASIONAL_SINGLE_OPTIONS if single else OCCASIONAL_OPTIONS
 
     def compile_it() -> Program:
-        options = OCCASIONAL_OPTIONS if jax.default_backend() == "cpu" else {}
-        return Program(call=compile_with(lowered, options), as_one_function=False)
+        chosen = options if jax.default_backend() == "cpu" else {}
+        return Program(call=compile_with(lowered, chosen), as_one_function=single)
 
-    return Lowered(compile=compile_it)
+    otherwise = (lambda: _lower(path, evaluate, sample, single=False)) if single else None
+    return Lowered(compile=compile_it, otherwise=otherwise)
+
+
+def _batched_as_one(function: Callable[..., Array]) -> Callable[..., Array]:
+    """`function`, whose batch is one machine function."""
+    batched = jax.custom_batching.custom_vmap(function)
+
+    @batched.def_vmap
+    def rule(_: int, is_batched: list[bool], *arguments: Array) -> tuple[Array, bool]:
+        axes = tuple(0 if one else None for one in is_batched)
+        return as_one_function(jax.vmap(function, in_axes=axes))(*arguments), True
+
+    result: Callable[..., Array] = batched
+    return result
 
 
 class Batch(NamedTuple):

@@ -43,6 +43,7 @@ SINGLE_FUNCTION_OPTIONS = {
 }
 # Programs that run once in a while: less time to compile, hardly more to run.
 OCCASIONAL_OPTIONS = {**OLDER_EMITTERS, "xla_backend_optimization_level": 1}
+OCCASIONAL_SINGLE_OPTIONS = {**SINGLE_FUNCTION_OPTIONS, **OCCASIONAL_OPTIONS}
 # On a GPU: loops and branches as graphs of kernels, which go on without asking the CPU each time.
 GRAPH_OPTIONS = {
     "xla_gpu_enable_command_buffer": (
