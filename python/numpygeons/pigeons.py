@@ -192,7 +192,7 @@ def pigeons(
         n_rounds=as_integer("n_rounds", n_rounds),
         seed=as_integer("seed", seed),
         record=as_recorders(record),
-        driver=str(driver),
+        driver=str(driver) if isinstance(driver, str) else driver,
         lanes=as_lanes(lanes),
     )
     n_processes = team.ranks.size if on is None else on.n_processes

@@ -175,5 +175,5 @@ def test_the_fewest_chains_carry_their_rows_over(betas):
 
 
 def test_values_without_a_row_per_chain_are_an_error():
-    with pytest.raises(ValueError, match="values must have one row per chain: got 4 numbers for 3"):
+    with pytest.raises(ValueError, match="values must have one row per beta, 3: got 2"):
         carry_over([0.0, 0.5, 1.0], np.ones((2, 2)), [0.0, 0.4, 1.0])

@@ -344,7 +344,7 @@ def test_an_exploration_of_the_wrong_shape_is_an_error(position, shape):
 
 
 def test_bad_settings_are_errors():
-    with pytest.raises(ValueError, match="dimension must be at least 1: got 0"):
+    with pytest.raises(ValueError, match="dimension must be at least 1, got 0"):
         Coordinator(seed=1, n_chains=2, dimension=0, n_normals=0, n_uniforms=0, n_statistics=0)
     coordinator = make(3)
     with pytest.raises(ValueError, match="one beta per chain: got 2 betas for 3 chains"):
