@@ -54,7 +54,7 @@ def test_child_processes_give_the_same_draws(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     output = run("child_process.py")
     assert "the same draws as here: True" in output
-    assert "    8       256" in output  # the rows of the children
+    assert "    8     256" in output  # the rows of the children
 
 
 def test_a_script_runs_on_one_process_as_on_the_ranks_of_mpirun():

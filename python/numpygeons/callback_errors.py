@@ -16,18 +16,20 @@ from numpygeons.errors import ModelError
 JAX_CALLBACKS = "jax._src.callback"  # the logger
 
 
-class _Keeper(logging.Filter):
-    """Keeps the exceptions that JAX logs, in the place of writing them to the terminal."""
+_listening: list[list[BaseException]] = []  # of whoever is within `callbacks_may_raise`
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[BaseException] = []
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if error is not None:
-            self.found.append(error)
-        return error is None
+def _hand_over(record: logging.LogRecord) -> bool:
+    """Gives an exception that JAX logs to all who listen, in place of showing it to the user."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None or not _listening:
+        return True
+    for found in list(_listening):
+        found.append(error)
+    return False
+
+
+logging.getLogger(JAX_CALLBACKS).addFilter(_hand_over)
 
 
 @contextmanager
@@ -39,15 +41,15 @@ def callbacks_may_raise(stage: str) -> Iterator[None]:
     ModelError
         Where a callback failed and its exception is not known, or it returned what it must not.
     """
-    keeper, log = _Keeper(), logging.getLogger(JAX_CALLBACKS)
-    log.addFilter(keeper)
+    found: list[BaseException] = []
+    _listening.append(found)
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
         text = str(error)
         if "callback" not in text.lower():
             raise
-        own = [one for one in keeper.found if type(one).__name__ in text and str(one) in text]
+        own = [one for one in found if type(one).__name__ in text and str(one) in text]
         if not own:
             last = text.strip().splitlines()[-1]
             raise ModelError(
@@ -60,4 +62,4 @@ def callbacks_may_raise(stage: str) -> Iterator[None]:
         )
         raise own[-1] from None
     finally:
-        log.removeFilter(keeper)
+        _listening[:] = [other for other in _listening if other is not found]

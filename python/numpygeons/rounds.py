@@ -312,7 +312,8 @@ class Rounds:
             drawn = drawn + of_block
             stopped: Stopped | None = None
             try:
-                with interrupts.agreed():
+                # Other ranks are told the callback's own exception.
+                with interrupts.agreed(), callbacks_may_raise(f"in round {number}"):
                     parts = driver.run(
                         coordinator,
                         parts,

@@ -183,8 +183,8 @@ def test_a_whole_file_in_the_wrong_place_is_damage(
     else:
         shutil.copy(folder / source, place)
     if version == 1:
-        for name in os.listdir(folder):
-            as_first_version(folder / name, monkeypatch)
+        for checkpoint in folder.glob("*.checkpoint"):
+            as_first_version(checkpoint, monkeypatch)
     with pytest.warns(NumpygeonsWarning, match=rf"round-05.* is damaged: {what}.*Round 4 is taken"):
         assert len(load(folder).rounds) == 4
 

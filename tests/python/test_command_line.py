@@ -118,7 +118,7 @@ def test_a_rank_does_its_run_and_notes_its_end(tmp_path, capsys, signals, monkey
     assert command_line.main(["run", str(tmp_path)]) == 0
     (note,) = notes(tmp_path)
     assert (note.rank, note.pid, note.end) == (0, os.getpid(), "finished")
-    assert "    3         8" in capsys.readouterr().out
+    assert "    3       8" in capsys.readouterr().out
     pt = command_line.load(tmp_path)
     assert pt.samples["x"].tobytes() == straight.samples["x"].tobytes()
 

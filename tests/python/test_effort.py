@@ -104,7 +104,7 @@ def test_steps_per_scan_follow_the_autocorrelation():
 
 @pytest.mark.parametrize("bad", [0, -1, "fast"])
 def test_efforts_are_checked(bad):
-    with pytest.raises(ValueError, match='n_refresh must be at least 1, or "auto"'):
+    with pytest.raises(ValueError, match=r'n_refresh must be (at least 1: |a number, or "auto")'):
         AutoMALA(n_refresh=bad)
-    with pytest.raises(ValueError, match='integration_time must be positive, or "auto"'):
+    with pytest.raises(ValueError, match=r"integration_time must be (positive|a number)"):
         HMC(integration_time=bad)
