@@ -1,5 +1,7 @@
 """A Python function that a model calls may raise: its exception comes out, with the stage."""
 
+import logging
+
 import jax
 import jax.numpy as jnp
 import numpy as np
