@@ -247,7 +247,7 @@ def test_a_run_in_a_job_has_the_bits_of_one_here(cluster, tmp_path, monkeypatch,
     result = pigeons(normal, **settings, on=JOBS[cluster.kind](n_processes=1))
     assert (place / "results" / "latest").resolve() == result.folder
     result.watch()
-    assert "\n    4        16 " in capsys.readouterr().out
+    assert "\n    4      16 " in capsys.readouterr().out
     assert result.wait(timeout=60).status() == "finished"
     assert result.load().samples["x"].tobytes() == here.samples["x"].tobytes()
 
