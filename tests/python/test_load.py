@@ -269,6 +269,7 @@ SHAPES = """
 """
 
 
+@pytest.mark.filterwarnings("ignore:the data do not depend on the latents")
 def test_a_model_of_a_script_and_its_modules_loads_in_another_process(tmp_path, monkeypatch):
     for name, text in (("script", SCRIPT), ("mine", MINE), ("shapes", SHAPES)):
         (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
