@@ -23,6 +23,7 @@ RECORDERS = (
 DRIVERS = ("fused", "stepwise", "device")
 Lanes = int | Literal["auto"]
 MOST_ROUNDS = 30  # 2**30 scans
+MOST_CHAINS = 2**16
 
 
 class Default:
@@ -35,9 +36,6 @@ class DefaultInteger(int, Default):
 
 class DefaultName(str, Default):
     """A name that nobody gave."""
-
-
-MOST_CHAINS = 2**16
 
 
 def record_default() -> tuple[str, ...]:

@@ -59,9 +59,8 @@ std::optional<Flag> no_overlap_flag(const Bennett& pairs, std::span<const double
 }
 
 std::optional<Flag> few_tours_flag(const RoundDiagnostics& round) {
-  constexpr double too_few = 5.0;
   constexpr double least_share = 0.15;
-  const double limit = std::min(too_few, least_share * round.ideal_restarts);
+  const double limit = std::min(enough_tours, least_share * round.ideal_restarts);
   constexpr double few = 20.0;
   constexpr double suspicious_ratio = 2.25;  // of variances: 1.5 of standard errors
   const std::string advice = sentence("a mode may be met rarely: run more rounds until ", few,

@@ -26,13 +26,17 @@ struct Flag {
   std::string advice;  // what to do next
 };
 
+/// Effective tours that are enough, whatever scans and chains allow.
+inline constexpr double enough_tours = 5.0;
+
 /// What the flags of one round look at.
 struct RoundDiagnostics {
   std::size_t n_scans{};
   /// Trips up the ladder, as `count_traversals`, and the number of pieces it was cut into.
   std::size_t n_traversals{};
   std::size_t n_pieces{1};
-  /// Restarts that so many scans allow where chains forget their state between scans.
+  /// Restarts that so many scans allow where chains forget their state between scans; read where
+  /// there are fewer than `enough_tours`.
   double ideal_restarts{};
   double series_variance{};  // of log Z, nats squared
   double series_dof{};

@@ -100,11 +100,13 @@ double ideal_restarts(const Round& round) {
 void add_flags(const Round& round, RoundEvidence& result) {
   add(result.flags, short_flag(result.n_scans));
   if (!result.flags.empty()) return;  // nothing else can be judged from so few scans
+  // All acceptances again: only where they are asked for.
+  const double allowed = result.effective_tours < enough_tours ? ideal_restarts(round) : nan;
   const std::size_t n_pieces = pieces_of_ladder(result.n_scans, result.n_chains);
   const RoundDiagnostics diagnostics{.n_scans = result.n_scans,
                                      .n_traversals = count_traversals(round.replicas, n_pieces),
                                      .n_pieces = n_pieces,
-                                     .ideal_restarts = ideal_restarts(round),
+                                     .ideal_restarts = allowed,
                                      .series_variance = result.series_variance,
                                      .series_dof = result.series_dof,
                                      .tour_variance = result.tour_variance,
