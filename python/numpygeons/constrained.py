@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from numpygeons.callback_errors import callbacks_may_raise
 from numpygeons.compilation_cache import kept_programs
+from numpygeons.compiler_options import jit
 from numpygeons.one_thread import one_thread
 from numpygeons.path import Path
 from numpygeons.precision import run_precision
@@ -28,7 +29,7 @@ def map_draws(path: Path, x: npt.NDArray[Any], *, to: str = "constrain") -> Site
     """
     key = ("map", to)
     if key not in path.programs:
-        path.programs[key] = jax.jit(jax.vmap(getattr(path, to)))
+        path.programs[key] = jit(jax.vmap(getattr(path, to)))
     where = "at the values of sites" if to == "constrain" else "at pointwise log likelihoods"
     with (
         callbacks_may_raise(where),

@@ -17,6 +17,7 @@ from jax import Array
 from numpyro import handlers
 from numpyro.primitives import Messenger
 
+from numpygeons.compiler_options import jit
 from numpygeons.errors import DiscreteLatentError, ModelError
 from numpygeons.model_checks import (
     check_in_support,
@@ -161,7 +162,7 @@ def _check_broadcasts(
             summed.append(sum(_terms(site, held, state) for site, held in terms))
         return {"own": jnp.stack(own), "summed": jnp.stack(summed)}
 
-    result = jax.device_get(jax.jit(program)())
+    result = jax.device_get(jit(program)())
     if not np.allclose(result["own"], result["summed"], rtol=1e-3, atol=1e-3, equal_nan=True):
         raise ModelError(
             f"latent sites {names} cannot be summed out: with all of them in their states 0 and 1 "

@@ -14,6 +14,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.interpreters.partial_eval import dce_jaxpr
 
+from numpygeons.compiler_options import jit
 from numpygeons.precision import full_products
 
 __all__ = ["Traced"]
@@ -58,7 +59,7 @@ class Traced:
         mask = self._mask(name)
         fixed = self._fixed(mask)
         run, _ = self._reduced(fixed)
-        values = iter(jax.device_get(jax.jit(run)()) if any(fixed) else ())
+        values = iter(jax.device_get(jit(run)()) if any(fixed) else ())
         leaves = [
             np.asarray(next(values)) if constant else None
             for wanted, constant in zip(mask, fixed, strict=True)

@@ -12,13 +12,13 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.arrays import Array, Integers
+from numpygeons.compiler_options import compile_with
 from numpygeons.drivers.compilation import (
     OCCASIONAL_OPTIONS,
     OCCASIONAL_SINGLE_OPTIONS,
     Lowered,
     Program,
     as_one_function,
-    compile_with,
     fits_one_function,
 )
 from numpygeons.errors import NumericalError

@@ -8,6 +8,7 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.arrays import Floats
+from numpygeons.compiler_options import jit
 from numpygeons.drivers.exploration import Replicas
 from numpygeons.errors import NumericalError
 from numpygeons.path import Path
@@ -56,7 +57,7 @@ def starting_points(
             n=n_replicas,
         )
         typed = jax.random.wrap_key_data(jnp.asarray(keys), impl="threefry2x32")
-        states = jax.jit(jax.vmap(lambda key: evaluate(initial(key))))(typed)
+        states = jit(jax.vmap(lambda key: evaluate(initial(key))))(typed)
         chosen: State = jax.device_get(states)
         _refuse_infinite(path, chosen, "initial")
         bad = ~(np.isfinite(chosen.v) & np.isfinite(chosen.log_reference))
@@ -138,12 +139,12 @@ def _never_finite(path: Path, x: Floats) -> str:
         found.append(f"site {name!r} is {' and '.join(counts)} of {n} draws")
     if found:
         return ": " + "; ".join(found)
-    v = np.asarray(jax.jit(jax.vmap(path.log_ratio))(jnp.asarray(x[:MOST_LOOKED_AT])))
+    v = np.asarray(jit(jax.vmap(path.log_ratio))(jnp.asarray(x[:MOST_LOOKED_AT])))
     return f": V is NaN at {int(np.sum(np.isnan(v)))} and -inf at the others of {n} draws"
 
 
 def _terms(path: Path, x: Floats) -> dict[str, Floats]:
     """The log likelihoods of each observed site at draws x, shape (n, dimension); {} for a target
     of functions."""
-    terms: dict[str, Floats] = jax.jit(jax.vmap(path.log_likelihood))(jnp.asarray(x))
+    terms: dict[str, Floats] = jit(jax.vmap(path.log_likelihood))(jnp.asarray(x))
     return {name: np.asarray(terms[name]) for name in path.observed}

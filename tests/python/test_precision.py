@@ -63,7 +63,6 @@ def test_what_the_user_asks_for_stays():
         assert HIGHEST not in precisions(path.log_ratio, jnp.zeros(3))
 
 
-@pytest.mark.filterwarnings("ignore:coarse arithmetic")  # its explorer never moves
 def test_an_explorer_multiplies_in_full_precision_and_the_caller_as_before():
     explorer = Multiplies()
     settings = {"n_chains": 2, "n_rounds": 1, "driver": "stepwise", "show_report": False}

@@ -10,7 +10,6 @@ large data, are faster inside it: they wait for memory, and kernels also for eac
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import jax
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from numpygeons.compilation_cache import in_another_thread
+from numpygeons.compiler_options import compile_with
 from numpygeons.drivers.dead_code import pruned
 from numpygeons.jaxprs import equations
 
@@ -113,23 +113,6 @@ def as_one_function(function: Callable[..., Any]) -> Callable[..., Any]:
         return jax.tree.unflatten(code.result, results)
 
     return call
-
-
-def compile_with(lowered: Any, options: dict[str, Any]) -> Callable[..., Any]:
-    """Compiles a traced program with the options that this version of XLA knows.
-
-    They come and go between versions, and so do their values; they change speed alone.
-    """
-    options = dict(options)
-    while True:
-        try:
-            compiled: Callable[..., Any] = lowered.compile(compiler_options=options)
-            return compiled
-        except jax.errors.JaxRuntimeError as error:
-            refused = [name for name in options if re.search(rf"option:? '?{name}\b", str(error))]
-            if not refused:
-                raise
-            del options[refused[0]]
 
 
 def lower_program(

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from numpygeons.arrays import Array
+from numpygeons.compiler_options import jit
 from numpygeons.jaxprs import Values, bind, constants_of, needed, read, replay, variables
 from numpygeons.rewriting.rules import Replacements
 
@@ -113,4 +113,4 @@ def _values(code: Any, wanted: list[Any]) -> list[Any]:
         replay((e for e in code.jaxpr.eqns if id(e) in makers and not e.effects), known)
         return [known[variable] for variable in wanted]
 
-    return list(jax.jit(compute)())
+    return list(jit(compute)())
