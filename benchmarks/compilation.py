@@ -1,8 +1,9 @@
-"""Times the compilation of every reference problem, with no cache and from a full one:
+"""Times the compilation of models, with no cache and from a full one:
 
-    python benchmarks/compilation.py [--problems mrna,hmm_example] [--runs 3]
+    python benchmarks/compilation.py [--problems mrna,odeint] [--runs 3]
 
-The problems are read from the folder `NUMPYGEONS_REFERENCE`, or `../shared/reference`. Each figure
+The models are those of `compilation_models.py`, and the reference problems, which are read from the
+folder `NUMPYGEONS_REFERENCE`, or `../shared/reference`, where it is there. Each figure
 is the median over processes of their own, one after another; compilation includes tracing. Double
 precision, default explorer.
 """
@@ -22,13 +23,24 @@ N_CHAINS = 10
 N_ROUNDS = 8  # mixtures, which may need a program of their own, come from the sixth on
 
 
-def problems() -> dict[str, Any]:
-    """The reference problems by name."""
+def targets() -> dict[str, Any]:
+    """Functions that give the targets, by name."""
+    import compilation_models
+
+    import numpygeons
+
+    own = {
+        name: lambda target=target: target for name, target in compilation_models.models().items()
+    }
+    if not (reference_folder() / "problems").is_dir():
+        return own
     sys.path.insert(0, str(reference_folder() / "problems"))
     import models  # type: ignore[import-not-found]
 
-    found: dict[str, Any] = models.PROBLEMS
-    return found
+    return own | {
+        name: lambda problem=problem: numpygeons.NumPyroPath(problem.model, (), problem.kwargs())
+        for name, problem in models.PROBLEMS.items()
+    }
 
 
 def point(name: str) -> None:
@@ -39,8 +51,7 @@ def point(name: str) -> None:
     import numpygeons
     from numpygeons.path import as_path
 
-    problem = problems()[name]
-    target = numpygeons.NumPyroPath(problem.model, (), problem.kwargs())
+    target = targets()[name]()
     pt = numpygeons.pigeons(target, n_chains=N_CHAINS, n_rounds=N_ROUNDS, show_report=False)
     apart.give(
         {
@@ -72,11 +83,9 @@ def main() -> None:
     parser.add_argument("--problems", default="", help="names, with commas between; default all")
     parser.add_argument("--runs", type=int, default=3, help="per figure, which is their median")
     options = parser.parse_args()
-    if not (reference_folder() / "problems").is_dir():
-        sys.exit(f"no reference problems in {reference_folder()}: set NUMPYGEONS_REFERENCE")
     print(f"{machine()}; medians of {options.runs} runs\n")
     print_head(COLUMNS)
-    for name in names(options.problems, tuple(problems())):
+    for name in names(options.problems, tuple(targets())):
         print(line(cells(name, options.runs), len(COLUMNS)), flush=True)
 
 

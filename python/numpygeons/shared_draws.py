@@ -2,7 +2,8 @@
 
 Each draw of a generator that is computed in software is a loop of its own, and a gamma draw six of
 them inside two more: they take most of the time that a prior of several sites takes to compile.
-Draws of the same kind and shape are one draw of many keys, with the same bits.
+Draws of the same kind and shape are one draw of many keys, with the same bits; gamma draws are
+other draws of the same law, which take less time to compile.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from numpygeons.arrays import Array
+from numpygeons.gamma_draws import log_gamma
 from numpygeons.jaxprs import bind, constants_of, inlined, read, replay, variables
 
 TOGETHER = frozenset({"random_bits", "random_fold_in", "random_gamma", "random_split"})
@@ -62,12 +64,27 @@ def _kind(equation: Any) -> Any:
 
 def _draw(alike: list[Any], known: dict[Any, Any]) -> None:
     """Adds what equations of one kind draw to what is known."""
-    if len(alike) == 1:
-        replay(alike, known)
-        return
-    arguments = [[read(known, atom) for atom in equation.invars] for equation in alike]
-    stacked = [jnp.stack([jnp.asarray(a) for a in row]) for row in zip(*arguments, strict=True)]
     first = alike[0]
-    results = jax.vmap(lambda *row: bind(first, list(row), first.params))(*stacked)
+
+    def draw(*row: Any) -> list[Any]:
+        if first.primitive.name == "random_gamma":
+            return [_gamma(*row, log_space=first.params["log_space"])]
+        return bind(first, list(row), first.params)
+
+    arguments = [[read(known, atom) for atom in equation.invars] for equation in alike]
+    if len(alike) == 1:
+        known.update(zip(first.outvars, draw(*arguments[0]), strict=True))
+        return
+    stacked = [jnp.stack([jnp.asarray(a) for a in row]) for row in zip(*arguments, strict=True)]
+    results = jax.vmap(draw)(*stacked)
     for i, equation in enumerate(alike):
         known.update(zip(equation.outvars, (r[i] for r in results), strict=True))
+
+
+def _gamma(keys: Array, concentration: Array, *, log_space: bool) -> Array:
+    """What the primitive draws: for each key, as many as there are concentrations for it."""
+    draws = log_gamma
+    for _ in range(keys.ndim):
+        draws = jax.vmap(draws)
+    result = draws(keys, concentration)
+    return result if log_space else jnp.exp(result)

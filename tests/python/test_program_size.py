@@ -1,10 +1,14 @@
 """Tests that what is compiled does not grow with the run, and holds the model once."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 import pytest
+from jax.experimental.ode import odeint
+from numpyro.contrib.control_flow import scan
 
 from numpygeons import HMC, MALA, AutoMALA, Compose, NumPyroPath
 from numpygeons.drivers.exploration import make_explore
@@ -22,9 +26,35 @@ def wave():
     numpyro.factor("wave", jnp.sum(jnp.sin(x)))
 
 
-def program(explorer, n_chains=4, own=None):
+def random_walk(n):
+    def step(x, y):
+        x = jnp.sin(x)
+        numpyro.sample("y", dist.Normal(x, 1), obs=y)
+        return x, None
+
+    scan(step, numpyro.sample("x", dist.Cauchy(0, 1)), jnp.zeros(n))
+
+
+def two_supports(n):
+    mean = jnp.sin(numpyro.sample("mean", dist.Normal(0, 1)))
+    parts = [dist.Exponential(1.0), dist.Normal(mean, 1)]
+    mixture = dist.MixtureGeneral(
+        dist.Categorical(probs=jnp.full(2, 0.5)), parts, support=dist.constraints.real
+    )
+    with numpyro.plate("data", n):
+        numpyro.sample("y", mixture, obs=jnp.linspace(0.1, 1, n))
+
+
+def solved(n):
+    rate = jnp.sin(numpyro.sample("rate", dist.Normal(0, 1)))
+    times = jnp.linspace(0, 1, n)
+    amounts = odeint(lambda amount, time, rate: -rate * amount, jnp.array(1.0), times, rate)
+    numpyro.sample("y", dist.Normal(amounts, 1), obs=jnp.zeros(n))
+
+
+def program(explorer, n_chains=4, own=None, model=wave):
     """That of the first round, or of what its explorer reads otherwise."""
-    path = as_path(NumPyroPath(wave), (), None)
+    path = as_path(NumPyroPath(model), (), None)
     evaluate = make_evaluate(path, with_gradients=explorer.needs_gradients)
     own = first_operands(explorer, n_chains, path.dimension) if own is None else own
     shapes = shapes_of(path, evaluate, explorer, n_chains, n_chains, own).of_one_scan()
@@ -47,6 +77,13 @@ def test_it_does_not_grow_with_the_number_of_chains(explorer):
 )
 def test_it_does_not_grow_with_the_number_of_steps(few, many):
     assert program(few).count("\n") == program(many).count("\n")
+
+
+@pytest.mark.parametrize("model", [random_walk, two_supports, solved])
+def test_it_does_not_grow_with_the_data_and_holds_the_gradient_once(model):
+    few, many = (program(HMC(), model=partial(model, n)) for n in (5, 50))
+    assert few.count("\n") == many.count("\n")
+    assert few.count("cosine") == 1
 
 
 @pytest.mark.parametrize(

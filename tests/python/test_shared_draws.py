@@ -1,10 +1,12 @@
 """Tests that draws of a prior which do not wait for each other are compiled together."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+from scipy import stats
 
 from numpygeons import NumPyroPath
 from numpygeons.jaxprs import equations
@@ -44,16 +46,19 @@ def n_draws(function, kind):
 
 @pytest.mark.parametrize(
     ("kind", "apart", "shared"),
-    [("random_gamma", 4, 2), ("random_bits", 3, 1), ("random_fold_in", 7, 1)],
+    [("random_gamma", 4, 0), ("while", 0, 2), ("random_bits", 3, 3), ("random_fold_in", 7, 3)],
 )
 def test_draws_of_one_kind_and_shape_are_one_draw(kind, apart, shared):
+    """Of two kinds of gamma draws, each with bits of its own."""
     sample = path_of(smoothing).sample_reference
     assert n_draws(sample, kind) == apart
     assert n_draws(together(sample, KEY), kind) == shared
 
 
 @pytest.mark.parametrize(("model", "single"), [(two_weights, True), (normal, False)])
-def test_gamma_draws_alone_are_compiled_as_one_function_and_are_what_they_are_apart(model, single):
+def test_gamma_draws_alone_are_compiled_as_one_function_and_have_the_law_of_the_model(
+    model, single
+):
     path = path_of(model)
     program = lower_reference(path, make_evaluate(path, with_gradients=False)).compile()
     assert program.as_one_function == single
@@ -66,5 +71,19 @@ def test_gamma_draws_alone_are_compiled_as_one_function_and_are_what_they_are_ap
         typed = jax.random.wrap_key_data(key, impl="threefry2x32")
         return path.sample_reference(jax.random.fold_in(typed, 0))
 
-    drawn = jax.jit(jax.vmap(apart))(keys[:16])
-    np.testing.assert_allclose(states.x[:16], drawn, rtol=1e-4, atol=1e-5)
+    drawn = jax.jit(jax.vmap(apart))(keys)
+    for one, other in zip(np.asarray(states.x).T, np.asarray(drawn).T, strict=True):
+        assert stats.ks_2samp(one, other).pvalue > 1e-6
+    if model is normal:  # no draw is another than the library's
+        np.testing.assert_allclose(states.x, drawn, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("log_space", [True, False])
+def test_a_gamma_draw_in_the_place_of_the_librarys_has_its_parameters(log_space):
+    concentrations = jnp.array([0.3, 20.0])
+    draws = jax.random.loggamma if log_space else jax.random.gamma
+    shared = together(lambda key: draws(key, concentrations), KEY)
+    drawn = np.asarray(jax.jit(jax.vmap(shared))(jax.random.split(jax.random.key(1), 4_000)))
+    values = np.exp(drawn) if log_space else drawn
+    for column, a in zip(values.T, concentrations, strict=True):
+        assert stats.kstest(column, stats.gamma(float(a)).cdf).pvalue > 1e-6
