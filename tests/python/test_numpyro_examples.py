@@ -310,7 +310,7 @@ def test_an_example_of_numpyro_runs_unchanged(name):
         terms.values.reshape(n, -1).astype(float).sum(axis=1)
         for terms in data.log_likelihood.data_vars.values()
     )
-    v = data.sample_stats["log_likelihood"].values[0]
+    v = data.sample_stats["log_likelihood_total"].values[0]
     np.testing.assert_allclose(pointwise, v, rtol=1e-4, atol=1e-3)
     assert len(arviz.summary(data, kind="stats")) == sum(
         int(np.prod(shape)) for shape in example.shapes.values()
