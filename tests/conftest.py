@@ -3,8 +3,10 @@
 Tests keep what they compile in a folder of their own, unless NUMPYGEONS_CACHE says where.
 """
 
+import gc
 import importlib.util
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,13 +32,26 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says to pytest-xdist which tests one process runs: those of a file, which share fixtures, and
-    those that start ranks, which wait for each other and want the processors."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what is slow unless `-m` asks for it, and says to pytest-xdist which tests one
+    process runs: those of a file, which share fixtures, and those that start ranks, which wait for
+    each other and want the processors."""
+    asked = config.option.markexpr
+    skip = pytest.mark.skip(reason="minutes: run with -m slow")
     for item in items:
+        if item.get_closest_marker("slow") and not re.search(r"\b(slow|reference)\b", asked):
+            item.add_marker(skip)
         starts_ranks = item.path.parent.name == "mpi" or item.path.name in FILES_WITH_RANKS
         group = "ranks" if starts_ranks else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_end_with_their_file() -> Iterator[None]:
+    """JAX keeps what it has compiled as long as it lives: gigabytes by the end."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(params=["float64", "float32"])

@@ -51,11 +51,12 @@ PYTHON_LAYERS = (
     {"compilation_cache", "callback_errors"},
     {"program_store"},
     {"values_on_demand", "rewriting", "double_precision", "shared_draws"},
-    {"jaxprs"},
+    {"gamma_draws", "jaxprs"},
     {
         "arrays",
         "blas",
         "collector",
+        "compiler_options",
         "errors",
         "one_thread",
         "precision",

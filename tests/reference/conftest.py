@@ -6,14 +6,6 @@ ROW = "row of the reference table"  # a property of a test, which reaches the pr
 HEADINGS = ("problem", "quantity", "truth", "estimate", "errors", "seconds", "bars")
 
 
-def pytest_collection_modifyitems(config, items):
-    if any(mark in config.option.markexpr for mark in ("slow", "reference")):
-        return
-    for item in items:
-        if item.get_closest_marker("reference") and item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="longer than 10 s: run with -m reference"))
-
-
 @pytest.fixture
 def tabulate(record_property):
     """Adds rows to the table, each with one text per heading."""
