@@ -23,6 +23,7 @@ CORE_LAYERS = {
 }
 FOREIGN = re.compile(r"Python\.h|pybind11|xla/|jax|mpi\.h")
 
+WHOLE = "numpygeons"
 # A module may import what stands in a later row; rows are separate modules unless they share one.
 PYTHON_LAYERS = (
     {"__main__"},
@@ -90,17 +91,32 @@ def python_layer(module: str) -> int:
     raise AssertionError(f"{module} has no layer: give it one in PYTHON_LAYERS")
 
 
+def imported(node: ast.AST) -> list[str]:
+    """Modules and folders of the package that a statement imports, and `WHOLE` where it imports the
+    package, whose `__init__` imports everything."""
+    if isinstance(node, ast.ImportFrom):
+        name = node.module or ""
+        if node.level or name == "numpygeons":
+            return [WHOLE]
+        return [name.split(".")[1]] if name.startswith("numpygeons.") else []
+    if isinstance(node, ast.Import):
+        names = [a.name.split(".") for a in node.names]
+        return [name[1] if name[1:] else WHOLE for name in names if name[0] == "numpygeons"]
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+        ("import_module", "__import__")
+    ):
+        return [WHOLE]
+    return []
+
+
 def import_violations(module: str, text: str) -> list[str]:
     found = []
     tree = ast.parse(text)
     top_level = set(tree.body)
     for node in ast.walk(tree):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("numpygeons."):
-            names = [(node.module or "").split(".")[1]]
-        elif isinstance(node, ast.Import):
-            names = [a.name.split(".")[1] for a in node.names if a.name.startswith("numpygeons.")]
-        for name in names:
+        names = imported(node)
+        found += [name for name in names if name == WHOLE]
+        for name in set(names) - {WHOLE}:
             if name == "_core" or name == module:
                 continue
             if (module, name) in LATE and node not in top_level:
@@ -151,6 +167,13 @@ def test_a_planted_include_is_caught(layer, line):
         ("model", "import numpygeons.path"),
         ("result", "from numpygeons.report import table"),
         ("path", "def f():\n    from numpygeons.rounds import Rounds"),
+        ("explorers", "from numpygeons import pigeons"),
+        ("explorers", "from numpygeons import _core"),
+        ("explorers", "import numpygeons"),
+        ("explorers", "import numpygeons as n"),
+        ("explorers", "from . import pigeons"),
+        ("explorers", "from ..pigeons import load"),
+        ("explorers", "import importlib\nimportlib.import_module('numpygeons.pigeons')"),
     ],
 )
 def test_a_planted_import_is_caught(module, line):

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core.engine import RoundData, UnfinishedRound
+from numpygeons._core.evidence import RoundEvidence
 from numpygeons.arrays import Floats, Integers
 from numpygeons.drivers.exploration import Replicas
 from numpygeons.records import RoundRecord
@@ -20,7 +21,7 @@ class Midway:
     """A round in its middle, with which it can go on, on any number of ranks and threads."""
 
     replicas: Replicas  # leading axis n_chains: by replica
-    scans: _core.engine.UnfinishedRound
+    scans: UnfinishedRound
     traces: Traces  # of the scans so far
     drawn: Integers  # sums of the counts of `reference_draws.Batch`, shape (3,)
 
@@ -37,8 +38,8 @@ class Between:
     scales: Floats
     records: tuple[RoundRecord, ...] = ()  # of the finished rounds
     traces: Traces | None = None  # of the last round, as the next two
-    data: _core.engine.RoundData | None = None
-    evidence: _core.evidence.RoundEvidence | None = None  # None once loaded, until asked for
+    data: RoundData | None = None
+    evidence: RoundEvidence | None = None  # None once loaded, until asked for
     midway: Midway | None = None  # in the next round
     pilot: Pilot | None = None  # what the model said first; None where that was not written down
 

@@ -6,22 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core import evidence
+from numpygeons._core.evidence import PooledEvidence, pool
 from numpygeons.records import Flag, RoundRecord
 
 POOLED_ROUNDS = 3
 
 
-def as_flag(flag: _core.evidence.Flag) -> Flag:
+def as_flag(flag: evidence.Flag) -> Flag:
     """A flag of the core."""
     return Flag(flag.name, flag.severity, flag.reason, flag.advice)
 
 
-def pooled_evidence(records: Sequence[RoundRecord]) -> _core.evidence.PooledEvidence | None:
+def pooled_evidence(records: Sequence[RoundRecord]) -> PooledEvidence | None:
     """log Z and its variance from the last rounds; None with one chain, which cannot tell."""
     if len(records[-1].schedule) == 1:
         return None
-    return _core.evidence.pool(
+    return pool(
         [
             (r.n_scans, r.log_z, r.log_z_variance, r.log_z_dof, bool(r.flags))
             for r in records[: -POOLED_ROUNDS - 1 : -1]
@@ -29,9 +30,7 @@ def pooled_evidence(records: Sequence[RoundRecord]) -> _core.evidence.PooledEvid
     )
 
 
-def student_interval(
-    evidence: _core.evidence.PooledEvidence, level: float = 0.95
-) -> tuple[float, float]:
+def student_interval(evidence: PooledEvidence, level: float = 0.95) -> tuple[float, float]:
     """Student interval for log Z, nats.
 
     Raises

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core.engine import RoundData
+from numpygeons._core.evidence import (
+    RoundEvidence,
+    energy_autocorrelation,
+    round_evidence,
+    swap_statistics,
+)
 from numpygeons.arrays import Floats
 from numpygeons.evidence import as_flag
 from numpygeons.records import RoundRecord, ZeroLikelihood
@@ -23,18 +29,18 @@ def ideal_restarts(swap_acceptance: Floats) -> float:
 
 
 def measure(
-    data: _core.engine.RoundData,
+    data: RoundData,
     betas: Floats,
     statistics: tuple[str, ...],
     step_sizes: Floats,
-) -> tuple[RoundRecord, _core.evidence.RoundEvidence]:
+) -> tuple[RoundRecord, RoundEvidence]:
     """The record of a finished round, to which the caller adds the times, and its evidence."""
     explored = betas > 0
     sums = dict(zip(statistics, data.statistic_sums.T, strict=True))
     means = {name: np.where(explored, a / data.n_scans, np.nan) for name, a in sums.items()}
-    evidence = _core.evidence.round_evidence(data.v, data.replicas, betas, betas[0] == 0)
-    swaps = _core.evidence.swap_statistics(data.v, betas)
-    energy_ac1 = _core.evidence.energy_autocorrelation(data.v, data.replicas)
+    evidence = round_evidence(data.v, data.replicas, betas, betas[0] == 0)
+    swaps = swap_statistics(data.v, betas)
+    energy_ac1 = energy_autocorrelation(data.v, data.replicas)
     first = data.first_zero_likelihood
     record = RoundRecord(
         round=data.round,

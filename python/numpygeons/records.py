@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core import tempering
 from numpygeons.arrays import Floats, read_only
 
 Severity = Literal["note", "warning", "wrong"]
@@ -84,7 +84,7 @@ class RoundRecord:
         """The barrier in the limit of many chains, from the acceptances of these: unlike
         `global_barrier` it does not end at n_chains - 1. 2 * extrapolated_barrier + 1 chains are a
         good number."""
-        return _core.tempering.extrapolated_barrier(self.swap_acceptance)
+        return tempering.extrapolated_barrier(self.swap_acceptance)
 
     @property
     def log_z_error(self) -> float:

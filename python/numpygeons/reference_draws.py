@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core.random import jax_keys
 from numpygeons.arrays import Array, Integers
 from numpygeons.compiler_options import compile_with
 from numpygeons.drivers.compilation import (
@@ -180,7 +180,7 @@ class ReferenceDraws:
         return self._ahead.pop((purpose, number)).result()
 
     def _make(self, purpose: Any, number: int) -> Batch:
-        keys = _core.random.jax_keys(
+        keys = jax_keys(
             seed=self.seed,
             purpose=purpose,
             replica=0,

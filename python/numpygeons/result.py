@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from numpygeons import _core
+from numpygeons._core import evidence, tempering
+from numpygeons._core.engine import RoundData
+from numpygeons._core.evidence import PooledEvidence, RoundEvidence, round_evidence, stepping_stone
 from numpygeons.arrays import Floats, Reals, read_only
 from numpygeons.between import Between
 from numpygeons.constrained import map_draws
@@ -159,7 +161,7 @@ class PT:
     # Evidence
 
     @property
-    def _evidence(self) -> _core.evidence.PooledEvidence | None:
+    def _evidence(self) -> PooledEvidence | None:
         if self._rounds.settings.n_chains == 1:
             return None
         self._last  # noqa: B018
@@ -211,7 +213,7 @@ class PT:
             raise ValueError(f"betas must lie in [0, 1]: got {wanted}")
         if data is None or len(self.schedule) == 1:
             raise RuntimeError("one chain gives no evidence: ask for n_chains >= 2")
-        log_z, variance, _ = _core.evidence.log_z_curve(
+        log_z, variance, _ = evidence.log_z_curve(
             data.v, data.replicas, self.schedule, self._round_evidence(data), wanted.ravel()
         )
         last, shape = self._last, wanted.shape
@@ -227,12 +229,12 @@ class PT:
             np.sqrt(variance + np.where(above, missing_variance, 0.0)),
         )
 
-    def _round_evidence(self, data: _core.engine.RoundData) -> _core.evidence.RoundEvidence:
+    def _round_evidence(self, data: RoundData) -> RoundEvidence:
         """Of the last round; a loaded run does not have it yet."""
         state, betas = self._state, self.schedule
         if state.evidence is not None:
             return state.evidence
-        evidence = _core.evidence.round_evidence(data.v, data.replicas, betas, bool(betas[0] == 0))
+        evidence = round_evidence(data.v, data.replicas, betas, bool(betas[0] == 0))
         self._rounds.state = replace(state, evidence=evidence)
         return evidence
 
@@ -271,7 +273,7 @@ class PT:
             raise ValueError(f"beta must lie in [0, 1]: got {wanted}")
         if len(self.schedule) == 1:
             return np.zeros(wanted.shape)[()]
-        function = getattr(_core.tempering, name)
+        function = getattr(tempering, name)
         values = function(self.schedule, 1 - self.swap_acceptance, wanted.ravel())
         return np.reshape(values, wanted.shape)[()]
 
@@ -408,5 +410,5 @@ def stepping_stone_pair(pt: PT) -> tuple[float, float]:
     data = pt._rounds.state.data
     if data is None or len(pt.schedule) == 1:
         raise RuntimeError("stepping stones need a finished round and n_chains >= 2")
-    forward, backward = _core.evidence.stepping_stone(data.v, pt.schedule)
+    forward, backward = stepping_stone(data.v, pt.schedule)
     return float(np.sum(forward)), float(np.sum(backward))

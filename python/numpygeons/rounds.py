@@ -13,7 +13,10 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core.engine import Coordinator, RoundData
+from numpygeons._core.evidence import RoundEvidence
+from numpygeons._core.random import Purpose
+from numpygeons._core.tempering import initial_schedule, tuned_schedule
 from numpygeons.arrays import Floats, Integers
 from numpygeons.between import Between, Midway, nowhere
 from numpygeons.blas import one_blas_thread
@@ -48,7 +51,6 @@ from numpygeons.starting_points import robust_location_and_scale, starting_point
 from numpygeons.team import Interrupts, Stopped, Team
 from numpygeons.traces import Traces, target_states
 
-Purpose = _core.random.Purpose
 READ_DRAWS = ("traces", "online", "disk")  # recorders that look at the target's states
 ENOUGH_VISITS = 8  # scans from which on the moments of a round are worth using
 Progress = Callable[[int, int, int], None]  # round, scans done, scans in the round
@@ -140,7 +142,7 @@ class Rounds:
         check_workers(settings.driver, self.team.ranks.size, self.team.n_threads)
         evaluate = make_evaluate(path, with_gradients=explorer.needs_gradients)
         noise = explorer.noise(path.dimension)
-        self._coordinator = _core.engine.Coordinator(
+        self._coordinator = Coordinator(
             seed=settings.seed,
             n_chains=n,
             dimension=path.dimension,
@@ -178,7 +180,7 @@ class Rounds:
     def _start(self, replicas: Replicas, draws: Floats) -> Between:
         """Before the first round; `draws` from the reference, shape (n, dimension)."""
         n = self.settings.n_chains
-        betas = self._in_model_precision(_core.tempering.initial_schedule(n, self._reference_v))
+        betas = self._in_model_precision(initial_schedule(n, self._reference_v))
         centre, scale = robust_location_and_scale(draws)
         return Between(
             replicas=replicas,
@@ -408,16 +410,14 @@ class Rounds:
     def _adapted(
         self,
         before: Between,
-        data: _core.engine.RoundData,
+        data: RoundData,
         record: RoundRecord,
-        evidence: _core.evidence.RoundEvidence,
+        evidence: RoundEvidence,
     ) -> Between:
         """With the schedule, the explorer's tuning and the units of moments of the next round."""
         betas = before.betas
         new_betas = self._in_model_precision(
-            _core.tempering.tuned_schedule(
-                betas, 1 - record.swap_acceptance, record.n_scans, self._reference_v
-            )
+            tuned_schedule(betas, 1 - record.swap_acceptance, record.n_scans, self._reference_v)
         )
         outcome = RoundOutcome(
             round=record.round,
@@ -456,9 +456,7 @@ class Rounds:
         return rounded if np.all(np.diff(rounded) > 0) else np.asarray(betas)
 
 
-def _snapshots(
-    data: _core.engine.RoundData, evidence: _core.evidence.RoundEvidence
-) -> Snapshots | None:
+def _snapshots(data: RoundData, evidence: RoundEvidence) -> Snapshots | None:
     """The states that the explorer asked to see, or None."""
     stride = data.snapshot_stride
     if stride == 0:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core.random import Purpose, jax_keys
 from numpygeons.arrays import Floats
 from numpygeons.compiler_options import jit
 from numpygeons.drivers.exploration import Replicas
@@ -15,7 +15,6 @@ from numpygeons.path import Path
 from numpygeons.potential import Evaluate, State
 from numpygeons.reference_draws import ReferenceDraws
 
-Purpose = _core.random.Purpose
 MOST_BATCHES = 16  # of reference draws searched for states of finite density
 MOST_LOOKED_AT = 64  # draws, to say which sites have likelihood zero
 IQR_OF_A_NORMAL = 1.349  # interquartile range over standard deviation
@@ -48,7 +47,7 @@ def starting_points(
     _refuse_constant(path, pilot)
     initial = path.initial
     if initial is not None:
-        keys = _core.random.jax_keys(
+        keys = jax_keys(
             seed=reference.seed,
             purpose=Purpose.initial_state,
             replica=0,

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core.comm import largest_block
+from numpygeons._core.engine import Coordinator
 from numpygeons.drivers.exploration import Replicas
 from numpygeons.errors import CommunicationError, NumpygeonsWarning
 from numpygeons.ranks import Ranks, alone, no_silent_exit
@@ -35,7 +36,7 @@ class Stopped(KeyboardInterrupt):
 class Interrupts:
     """Ctrl-C and errors in a round, which all ranks must meet at the same scan."""
 
-    def __init__(self, ranks: Ranks, coordinator: _core.engine.Coordinator) -> None:
+    def __init__(self, ranks: Ranks, coordinator: Coordinator) -> None:
         self._ranks, self._coordinator = ranks, coordinator
         self._asked = False
 
@@ -83,10 +84,10 @@ class Team:
     def n_workers(self, n_chains: int) -> int:
         """Threads that explore in this process: no more than it has replicas and cores. A thread
         that waits for a core would only keep the others waiting, once per scan."""
-        largest = _core.comm.largest_block(n_chains, self.ranks.size)
+        largest = largest_block(n_chains, self.ranks.size)
         return max(1, min(self.n_threads, largest, len(os.sched_getaffinity(0))))
 
-    def split(self, coordinator: _core.engine.Coordinator, replicas: Replicas) -> list[Replicas]:
+    def split(self, coordinator: Coordinator, replicas: Replicas) -> list[Replicas]:
         """The rows of each worker of this rank, from those of all replicas."""
         n_rows, n = coordinator.n_rows, len(replicas.x)
         if n_rows == n and coordinator.replicas_of(0) == (0, n):
@@ -100,7 +101,7 @@ class Team:
 
         return [part(worker) for worker in range(coordinator.n_workers)]
 
-    def gathered(self, coordinator: _core.engine.Coordinator, parts: list[Replicas]) -> Replicas:
+    def gathered(self, coordinator: Coordinator, parts: list[Replicas]) -> Replicas:
         """All replicas, from the rows of each worker of each rank."""
         counts = [coordinator.replicas_of(worker)[1] for worker in range(coordinator.n_workers)]
 
@@ -115,7 +116,7 @@ class Team:
         return replicas
 
     @contextlib.contextmanager
-    def interrupts(self, coordinator: _core.engine.Coordinator) -> Iterator[Interrupts]:
+    def interrupts(self, coordinator: Coordinator) -> Iterator[Interrupts]:
         """Lets Ctrl-C end rounds in good order, all ranks after the same scan."""
         interrupts = Interrupts(self.ranks, coordinator)
         if self.ranks.size == 1 or threading.current_thread() is not threading.main_thread():

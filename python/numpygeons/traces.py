@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from numpygeons import _core
+from numpygeons._core.engine import Coordinator, RoundData
 from numpygeons.arrays import Floats, Reals
 from numpygeons.constrained import map_draws
 from numpygeons.draws_on_disk import DiskDraws
@@ -36,7 +36,7 @@ class Traces:
         """Whether each rank keeps its own draws, and none sees all."""
         return self.disk is not None and not self.keeps_draws and self.online is None
 
-    def write(self, coordinator: _core.engine.Coordinator, rank: int) -> None:
+    def write(self, coordinator: Coordinator, rank: int) -> None:
         """Writes the draws since the last time to this rank's file; no rank waits for another.
 
         Raises
@@ -92,7 +92,7 @@ class Traces:
 
 def target_states(
     traces: Traces,
-    data: _core.engine.RoundData,
+    data: RoundData,
     chains: npt.NDArray[Any],
     replicas: State,
 ) -> tuple[Reals | Floats, Floats]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jaxlib
 
-from numpygeons import _core
+from numpygeons._core.engine import xla_interface_version
 
 HEADER = Path("include/xla/ffi/api/c_api.h")
 VERSION = re.compile(r"#define XLA_FFI_API_(MAJOR|MINOR) (\d+)")
@@ -34,7 +34,7 @@ def check_interface(here: tuple[int, int] | None) -> None:
     ImportError
         When this jaxlib is older than the one that the package was built with, or another major.
     """
-    built = _core.engine.xla_interface_version()
+    built = xla_interface_version()
     if here is None or (here[0] == built[0] and here[1] >= built[1]):
         return
     raise ImportError(

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core.engine import RoundData, UnfinishedRound
 from numpygeons.between import Between, Midway, nowhere
 from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
 from numpygeons.explorers.base import Explorer, Start
@@ -95,7 +95,7 @@ def midway_from_arrays(
     traces = _traces(arrays, header["traces"], path, settings)
     assert traces is not None
     parts: dict[str, Any] = {name: arrays[name] for name in SO_FAR}
-    scans = _core.engine.UnfinishedRound(
+    scans = UnfinishedRound(
         n_done=header["n_done"],
         n_zero_likelihood=header["n_zero_likelihood"],
         first_zero_likelihood=put_together(header["first_zero_likelihood"], arrays),
@@ -195,12 +195,12 @@ def _tuning(arrays: Arrays, kinds: list[str], path: Path, explorer: Explorer, n:
     )
 
 
-def _data(arrays: Arrays, header: dict[str, Any]) -> _core.engine.RoundData | None:
+def _data(arrays: Arrays, header: dict[str, Any]) -> RoundData | None:
     if "data" not in header:
         return None
     parts: dict[str, Any] = {name: arrays[f"data.{name}"] for name in MATRICES}
     first = put_together(header["first_zero_likelihood"], arrays)
-    return _core.engine.RoundData(first_zero_likelihood=first, **header["data"], **parts)
+    return RoundData(first_zero_likelihood=first, **header["data"], **parts)
 
 
 def _traces(arrays: Arrays, plain: Any, path: Path, settings: Settings) -> Traces | None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core.engine import Coordinator
 from numpygeons.arrays import Array
 from numpygeons.drivers.compilation import Lowered, Program
 from numpygeons.drivers.exploration import Explore, Replicas
@@ -95,7 +95,7 @@ class Driver(Protocol):
 
     def run(
         self,
-        coordinator: _core.engine.Coordinator,
+        coordinator: Coordinator,
         parts: list[Replicas],
         betas: np.ndarray[Any, Any],
         tuning: Any,

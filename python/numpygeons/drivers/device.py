@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core import engine
+from numpygeons._core.engine import Coordinator
 from numpygeons.arrays import Array
 from numpygeons.drivers.base import Block, Progress, Shapes, next_scan
 from numpygeons.drivers.compilation import Lowered, Program, lower_program
@@ -208,7 +209,7 @@ class DeviceDriver:
 
     def run(
         self,
-        coordinator: _core.engine.Coordinator,
+        coordinator: Coordinator,
         parts: list[Replicas],
         betas: np.ndarray[Any, Any],
         tuning: Any,
@@ -223,7 +224,6 @@ class DeviceDriver:
             When the device has swapped otherwise than the coordinator does.
         """
         double = parts[0].x.dtype == np.float64
-        engine = _core.engine
         draw = engine.draw_block_f64 if double else engine.draw_block_f32
         replay = engine.replay_f64 if double else engine.replay_f32
         one_scan = coordinator.prepare_f64() if double else coordinator.prepare_f32()

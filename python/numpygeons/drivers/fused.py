@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core.engine import Coordinator
 from numpygeons.arrays import Array
 from numpygeons.drivers.base import Block, NextScan, Progress, Shapes, next_scan
 from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
@@ -92,7 +92,7 @@ class FusedDriver:
 
     def run(
         self,
-        coordinator: _core.engine.Coordinator,
+        coordinator: Coordinator,
         parts: list[Replicas],
         betas: Any,
         tuning: Any,

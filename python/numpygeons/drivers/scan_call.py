@@ -14,7 +14,7 @@ import jax
 from jax.extend.core import Primitive
 from jax.interpreters import mlir
 
-from numpygeons import _core
+from numpygeons._core import engine
 from numpygeons.arrays import Array
 from numpygeons.xla_interface import check_interface, version_here
 
@@ -44,15 +44,15 @@ def _call_of(name: str, handlers: dict[str, Any]) -> Primitive:
 _prepare = _call_of(
     "numpygeons_prepare",
     {
-        "float32": _core.engine.xla_prepare_handler_f32(),
-        "float64": _core.engine.xla_prepare_handler_f64(),
+        "float32": engine.xla_prepare_handler_f32(),
+        "float64": engine.xla_prepare_handler_f64(),
     },
 )
 _scan = _call_of(
     "numpygeons_scan",
     {
-        "float32": _core.engine.xla_scan_handler_f32(),
-        "float64": _core.engine.xla_scan_handler_f64(),
+        "float32": engine.xla_scan_handler_f32(),
+        "float64": engine.xla_scan_handler_f64(),
     },
 )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core.engine import Coordinator
 from numpygeons.drivers.base import Block, Progress, Shapes, next_scan
 from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
 from numpygeons.drivers.exploration import Explore, Replicas
@@ -33,7 +33,7 @@ class StepwiseDriver:
 
     def run(
         self,
-        coordinator: _core.engine.Coordinator,
+        coordinator: Coordinator,
         parts: list[Replicas],
         betas: np.ndarray[Any, Any],
         tuning: Any,

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import jax
 
-from numpygeons import _core
+from numpygeons._core.engine import Coordinator
 from numpygeons.drivers.base import Progress
 
 HEAD_START_SECONDS = 0.0005  # for the workers to leave Python, before others want it
@@ -31,7 +31,7 @@ class Workers:
 
     def run(
         self,
-        coordinator: _core.engine.Coordinator,
+        coordinator: Coordinator,
         work: Callable[[int], Result],
         meanwhile: Callable[[], None],
         progress: Progress,

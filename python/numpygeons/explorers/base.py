@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core import engine
 from numpygeons.arrays import Array, Floats
 from numpygeons.potential import Evaluate, State
 
@@ -120,7 +120,7 @@ class Explorer(Protocol):
         """The tuning of the first round. By default there is none."""
         return ()
 
-    def proposals(self, tuning: Any) -> list[_core.engine.Proposals]:
+    def proposals(self, tuning: Any) -> list[engine.Proposals]:
         """What the chains propose from in a round with this tuning; [] where `noise` asks for no
         proposals."""
         return []
@@ -164,7 +164,7 @@ def step_sizes(tuning: Any, n_chains: int) -> Floats:
     return np.asarray(steps, np.float64)
 
 
-def proposals(explorer: Explorer, tuning: Any) -> list[_core.engine.Proposals]:
+def proposals(explorer: Explorer, tuning: Any) -> list[engine.Proposals]:
     """`explorer.proposals(tuning)`, which an explorer may lack."""
     method = getattr(explorer, "proposals", None)
     return [] if method is None else list(method(tuning))

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core import engine
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import Noise, NoiseShape, Proposals, RoundOutcome, Start
 from numpygeons.explorers.hmc_tuning import (
@@ -149,7 +149,7 @@ class HMC:
     def n_snapshots(self, n_chains: int, dimension: int) -> int:
         return n_snapshots(self, dimension)
 
-    def proposals(self, tuning: HMCTuning) -> list[_core.engine.Proposals]:
+    def proposals(self, tuning: HMCTuning) -> list[engine.Proposals]:
         if tuning.regions is None:
             return []
         regions = tuning.regions

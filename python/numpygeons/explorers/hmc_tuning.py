@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from numpygeons import _core
+from numpygeons._core.engine import tuned_steps
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import RoundOutcome, Start
 from numpygeons.explorers.effort import (
@@ -220,7 +220,7 @@ def adapted(settings: HMCSettings, tuning: HMCTuning, outcome: RoundOutcome) -> 
 
     def tuned(steps: Floats, used: np.ndarray) -> Floats:
         seen = np.where(used, acceptance, np.nan)
-        return _core.engine.tuned_steps(steps, seen, settings.acceptance, outcome.n_scans)
+        return tuned_steps(steps, seen, settings.acceptance, outcome.n_scans)
 
     step, scale = tuned(tuning.step_size, plain), tuning.scale
     if outcome.round >= FIRST_SCALED_ROUND:

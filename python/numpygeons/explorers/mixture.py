@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from numpygeons import _core
+from numpygeons._core import engine
+from numpygeons._core.engine import Proposals, fit_normal_mixture, tempered_sample
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import RoundOutcome
 from numpygeons.explorers.tables import Table
@@ -38,9 +39,9 @@ class Mixtures(NamedTuple):
     whiteners: Table  # shape (n_chains, d, K d): inverse factors side by side, transposed
     offsets: Table  # shape (n_chains, K d): the means - centre, whitened
 
-    def proposals(self, counts: Any, n_most: int) -> _core.engine.Proposals:
+    def proposals(self, counts: Any, n_most: int) -> Proposals:
         """Hands out `counts` draws per scan, shape (n_chains,), at most `n_most`."""
-        return _core.engine.Proposals(
+        return Proposals(
             log_weights=self.log_weights.rows,
             means=self.means.rows,
             factors=self.factors.rows,
@@ -110,13 +111,13 @@ def fitted_mixtures(
     )
     inverses: Floats = np.asarray(np.linalg.inv(factors), np.float64)
     all_chains = outcome.betas[explored], snapshots.log_z[explored]
-    log_mixture = _core.engine.log_mixture(v, *all_chains)
+    log_mixture = engine.log_mixture(v, *all_chains)
     least = min(LEAST_SIZE, len(x) / n_components)
     for chain, beta in enumerate(outcome.new_betas):
         if beta > 0 and (chain == len(scales) - 1 or not target_alone):
-            chosen = _core.engine.tempered_sample(v, log_mixture, beta, N_POINTS, least)
-            log_weights[chain], means[chain], factors[chain], inverses[chain] = (
-                _core.engine.fit_normal_mixture(x[chosen], n_components, N_STEPS)
+            chosen = tempered_sample(v, log_mixture, beta, N_POINTS, least)
+            log_weights[chain], means[chain], factors[chain], inverses[chain] = fit_normal_mixture(
+                x[chosen], n_components, N_STEPS
             )
     return _mixtures(log_weights, means, factors, inverses)
 

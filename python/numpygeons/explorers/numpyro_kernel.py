@@ -19,7 +19,7 @@ from numpyro.infer import HMC, SA, BarkerMH
 from numpyro.infer.ensemble import EnsembleSampler
 from numpyro.infer.mcmc import MCMCKernel
 
-from numpygeons import _core
+from numpygeons._core.engine import tuned_steps
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import Noise, NoiseShape, RoundOutcome, Start
 from numpygeons.explorers.scale import carried_over, neighbour_variances
@@ -253,7 +253,7 @@ class NumPyroKernel:
         if outcome.round >= FIRST_SCALED_ROUND:
             scale = np.sqrt(neighbour_variances(scale**2, outcome))
         if self._has_step:
-            step = _core.engine.tuned_steps(
+            step = tuned_steps(
                 step, outcome.statistics["acceptance"], self._acceptance, outcome.n_scans
             )
             if outcome.n_scans < SHORT_ROUND:
