@@ -207,12 +207,10 @@ def pigeons(
             rounds=len(target.rounds) if isinstance(target, PT) else 0,
         )
         if isinstance(target, PT):
-            given = {"model_args": model_args, "model_kwargs": model_kwargs}
-            given = {name: value for name, value in given.items() if value}
+            arguments = {"model_args": model_args, "model_kwargs": model_kwargs}
             asked = {"n_chains": n_chains, "seed": seed, "driver": driver, "lanes": lanes}
-            fixed = {name for name, value in asked.items() if not isinstance(value, Default)}
-            fixed |= set() if record is None else {"record"}
-            _refuse_changes(target, settings, fixed, given, explorer)
+            asked |= {"record": record}
+            _refuse_changes(target, settings, arguments, asked, explorer)
             total = max(settings.n_rounds, target._rounds.settings.n_rounds)
             checked = as_checked_round(checked_round, len(target.rounds), total)
             if on is not None:
@@ -315,18 +313,20 @@ def load(path_or_result: Any) -> PT:
 def _refuse_changes(
     pt: PT,
     settings: Settings,
-    fixed: set[str],
     arguments: Mapping[str, Any],
+    asked: Mapping[str, Any],
     explorer: Explorer | None,
 ) -> None:
-    """A run that goes on keeps its target and its settings: what was given, `arguments` of a model
-    and those of `settings` whose names are in `fixed`, is not ignored, but must agree."""
+    """A run that goes on keeps its target and its settings: what is given is not ignored, but must
+    agree. `arguments` are those of a model, `asked` are settings as they were asked for."""
     for name, value in arguments.items():
-        raise ValueError(
-            f"{name} cannot be given when a run goes on, which has its model and its data: got "
-            f"{value!r}; for other data start a new run, pigeons(model, {name}=...)"
-        )
-    for name in sorted(fixed):
+        if value:
+            raise ValueError(
+                f"{name} cannot be given when a run goes on, which has its model and its data: got "
+                f"{value!r}; for other data start a new run, pigeons(model, {name}=...)"
+            )
+    given = (name for name, value in asked.items() if not isinstance(value, Default | None))
+    for name in sorted(given):
         got, had = getattr(settings, name), getattr(pt._rounds.settings, name)
         if got != had:
             raise ValueError(f"{name} cannot change when a run goes on: got {got!r}, had {had!r}")

@@ -131,5 +131,5 @@ class DualMoon(dist.Distribution):
 
 
 def dual_moon():
-    numpyro.sample("x", DualMoon())
-    numpyro.factor("nothing", 0.0)
+    x = numpyro.sample("x", DualMoon())
+    numpyro.factor("nothing", 1e-9 * x.sum())
