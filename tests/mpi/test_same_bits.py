@@ -141,6 +141,7 @@ def check(design, partition, digests, of_one_process):
         assert set(found["files"]) == {
             "run.checkpoint",
             *(f"round-{r:02d}.checkpoint" for r in range(1, configuration.n_rounds + 1)[-3:]),
+            f"round-{configuration.n_rounds:02d}.samples.npz",
         }
 
 
