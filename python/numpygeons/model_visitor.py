@@ -7,12 +7,17 @@ from typing import Any
 
 import jax
 from jax import Array
-from jax.extend.core import get_opaque_trace_state
 from numpyro import handlers, primitives
 from numpyro.primitives import Messenger
 
 from numpygeons.errors import ModelError
 from numpygeons.model_checks import check_plate
+
+try:
+    from jax.extend.core import get_opaque_trace_state
+except ImportError:  # before JAX 0.10
+    from jax.core import get_opaque_trace_state
+
 
 __all__ = ["Visit", "at_step", "visit_in_control_flow", "visited_trace"]
 
