@@ -47,7 +47,7 @@ def seconds_per_scan(
     times = []
     for _ in range(1 + options.repeats):
         start = time.perf_counter()
-        rounds._scans(rounds.state, lambda *_: None, None, interrupts)
+        rounds._scans(rounds.state, rounds.driver, lambda *_: None, None, interrupts)
         times.append((time.perf_counter() - start) / 2**number)
     return statistics.median(times[1:])
 
