@@ -208,8 +208,13 @@ def pigeons(
         )
         if isinstance(target, PT):
             arguments = {"model_args": model_args, "model_kwargs": model_kwargs}
-            asked = {"n_chains": n_chains, "seed": seed, "driver": driver, "lanes": lanes}
-            asked |= {"record": record}
+            asked = {
+                "n_chains": n_chains,
+                "seed": seed,
+                "driver": driver,
+                "lanes": lanes,
+                "record": record,
+            }
             _refuse_changes(target, settings, arguments, asked, explorer)
             total = max(settings.n_rounds, target._rounds.settings.n_rounds)
             checked = as_checked_round(checked_round, len(target.rounds), total)

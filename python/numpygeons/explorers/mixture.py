@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from numpygeons._core import engine
-from numpygeons._core.engine import Proposals, fit_normal_mixture, tempered_sample
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import RoundOutcome
 from numpygeons.explorers.tables import Table
@@ -39,9 +38,9 @@ class Mixtures(NamedTuple):
     whiteners: Table  # shape (n_chains, d, K d): inverse factors side by side, transposed
     offsets: Table  # shape (n_chains, K d): the means - centre, whitened
 
-    def proposals(self, counts: Any, n_most: int) -> Proposals:
+    def proposals(self, counts: Any, n_most: int) -> engine.Proposals:
         """Hands out `counts` draws per scan, shape (n_chains,), at most `n_most`."""
-        return Proposals(
+        return engine.Proposals(
             log_weights=self.log_weights.rows,
             means=self.means.rows,
             factors=self.factors.rows,
@@ -115,9 +114,9 @@ def fitted_mixtures(
     least = min(LEAST_SIZE, len(x) / n_components)
     for chain, beta in enumerate(outcome.new_betas):
         if beta > 0 and (chain == len(scales) - 1 or not target_alone):
-            chosen = tempered_sample(v, log_mixture, beta, N_POINTS, least)
-            log_weights[chain], means[chain], factors[chain], inverses[chain] = fit_normal_mixture(
-                x[chosen], n_components, N_STEPS
+            chosen = engine.tempered_sample(v, log_mixture, beta, N_POINTS, least)
+            log_weights[chain], means[chain], factors[chain], inverses[chain] = (
+                engine.fit_normal_mixture(x[chosen], n_components, N_STEPS)
             )
     return _mixtures(log_weights, means, factors, inverses)
 

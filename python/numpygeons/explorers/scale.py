@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from numpygeons._core import engine
-from numpygeons._core.engine import carry_over, fit_normal_mixture, tempered_sample
 from numpygeons.arrays import Floats
 from numpygeons.explorers.base import RoundOutcome
 
@@ -65,19 +64,19 @@ def covariance_factors(outcome: RoundOutcome, scales: Floats) -> Floats:
     factors = diagonal_factors(scales)
     for chain, beta in enumerate(outcome.new_betas):
         if beta > 0:
-            chosen = tempered_sample(v, log_mixture, beta, N_POINTS, LEAST_SIZE)
+            chosen = engine.tempered_sample(v, log_mixture, beta, N_POINTS, LEAST_SIZE)
             points = x.reshape(-1, dimension)[chosen.astype(int)]
             n_known = len(np.unique(chosen))
             weight = np.clip((FEW_STATES * dimension / n_known) ** 2, LEAST_WEIGHT, 1)
             corners = np.sqrt(weight * dimension) * np.diag(scales[chain])
             centre = np.sum(points, axis=0) / len(points)
             points = np.concatenate([points, centre + corners, centre - corners])
-            factors[chain] = fit_normal_mixture(points, 1, 1)[2][0]
+            factors[chain] = engine.fit_normal_mixture(points, 1, 1)[2][0]
     return factors
 
 
 def carried_over(values: Floats, outcome: RoundOutcome) -> Floats:
     """Values per chain, interpolated in log beta from the old schedule to the new one."""
     flat = values.reshape(len(values), -1)
-    moved = carry_over(outcome.betas, flat, outcome.new_betas)
+    moved = engine.carry_over(outcome.betas, flat, outcome.new_betas)
     return np.asarray(moved).reshape(values.shape)
