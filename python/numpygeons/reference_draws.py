@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from numpygeons._core.random import jax_keys
 from numpygeons.arrays import Array, Integers
+from numpygeons.compilation_cache import in_another_thread
 from numpygeons.compiler_options import compile_with
 from numpygeons.drivers.compilation import (
     OCCASIONAL_OPTIONS,
@@ -45,8 +48,9 @@ def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
     """Traces the program from keys, shape (batch_size, 2), to (states, attempts, good, likely):
     how many attempts there were, whether the last is a draw, and how many others had a likelihood.
 
-    Gamma draws, in priors such as Beta, Dirichlet and StudentT, are loops within loops. They are
-    made together and in a single machine function, which takes half the time to compile.
+    It is two, compiled side by side: one draws, and one evaluates. Gamma draws, in priors such as
+    Beta, Dirichlet and StudentT, are loops within loops. They are made together and in a single
+    machine function, which takes half the time to compile.
     """
 
     def plain(key: Array, n: Array) -> Array:
@@ -59,11 +63,13 @@ def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
     def sample(key: Array, n: Array) -> Array:
         return shared(_attempt_key(key, n))
 
-    keys = jax.ShapeDtypeStruct((batch_size(path.dimension), 2), np.uint32)
-    attempts = jax.ShapeDtypeStruct((batch_size(path.dimension),), np.int32)
-    if not fits_one_function(jax.vmap(sample), keys, attempts):
-        return _lower(path, evaluate, sample, single=False)
-    return _lower(path, evaluate, sample, single=True)
+    single = fits_one_function(jax.vmap(sample), *_keys_and_attempts(path))
+    return _lower(path, evaluate, sample, single=single)
+
+
+def _keys_and_attempts(path: Path) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    n = batch_size(path.dimension)
+    return jax.ShapeDtypeStruct((n, 2), np.uint32), jax.ShapeDtypeStruct((n,), np.int32)
 
 
 _KEY = jax.ShapeDtypeStruct((2,), np.uint32)
@@ -93,53 +99,58 @@ def _draws_gammas(path: Path, evaluate: Evaluate) -> bool:
 def _lower(
     path: Path, evaluate: Evaluate, sample: Callable[[Array, Array], Array], *, single: bool
 ) -> Lowered:
-    """Traces the program; `single`: `sample`, from a key and the number of the attempt to x, as one
-    machine function."""
-    sample_all = _batched_as_one(sample) if single else sample
+    """Traces both programs; `single`: `sample`, from a key and the number of the attempt to x, as
+    one machine function."""
 
-    def draw(key: Array) -> tuple[State, Array, Array, Array]:
-        def attempt(carry: tuple[State, Array, Array, Array]) -> tuple[State, Array, Array, Array]:
-            _, n, _, likely = carry
-            state = raw_state(evaluate, sample_all(key, n))
-            good = jnp.isfinite(state.log_reference) & jnp.all(jnp.isfinite(state.x))
-            return state, n + 1, good, likely + (~good & jnp.isfinite(state.v))
+    def numpygeons_reference(keys: Array, attempts: Array) -> Array:
+        batched = jax.vmap(sample)
+        result: Array = (as_one_function(batched) if single else batched)(keys, attempts)
+        return result
 
-        empty = jax.tree.map(
-            lambda s: jnp.zeros(s.shape, s.dtype),
-            jax.eval_shape(evaluate, jax.ShapeDtypeStruct((path.dimension,), path.dtype)),
-        )
-        return jax.lax.while_loop(
-            lambda c: ~c[2] & (c[1] < MOST_ATTEMPTS),
-            attempt,
-            (empty, jnp.int32(0), jnp.bool_(False), jnp.int32(0)),
-        )
+    def numpygeons_evaluation(x: Array) -> tuple[State, Array]:
+        states = jax.vmap(partial(raw_state, evaluate))(x)
+        return states, jnp.isfinite(states.log_reference) & jnp.all(jnp.isfinite(x), axis=1)
 
-    def numpygeons_reference(keys: Array) -> tuple[State, Array, Array, Array]:
-        return jax.vmap(draw)(keys)
-
-    keys = jax.ShapeDtypeStruct((batch_size(path.dimension), 2), np.uint32)
-    lowered = jax.jit(numpygeons_reference).lower(keys)
+    drawing = jax.jit(numpygeons_reference).lower(*_keys_and_attempts(path))
+    evaluation = jax.jit(numpygeons_evaluation).lower(drawing.out_info)
     options = OCCASIONAL_SINGLE_OPTIONS if single else OCCASIONAL_OPTIONS
 
-    def compile_it() -> Program:
-        chosen = options if jax.default_backend() == "cpu" else {}
-        return Program(call=compile_with(lowered, chosen), as_one_function=single)
+    def compile_both() -> Program:
+        on_cpu = jax.default_backend() == "cpu"
+        with ThreadPoolExecutor(1) as pool:
+            evaluated = partial(compile_with, evaluation, OCCASIONAL_OPTIONS if on_cpu else {})
+            evaluating = pool.submit(in_another_thread(evaluated))
+            draw = compile_with(drawing, options if on_cpu else {})
+            call = partial(_until_good, draw, evaluating.result())
+        return Program(call=call, as_one_function=single)
 
     otherwise = (lambda: _lower(path, evaluate, sample, single=False)) if single else None
-    return Lowered(compile=compile_it, otherwise=otherwise)
+    return Lowered(compile=compile_both, otherwise=otherwise)
 
 
-def _batched_as_one(function: Callable[..., Array]) -> Callable[..., Array]:
-    """`function`, whose batch is one machine function."""
-    batched = jax.custom_batching.custom_vmap(function)
+def _until_good(
+    draw: Callable[..., Array],
+    evaluate: Callable[[Array], tuple[State, Array]],
+    keys: npt.NDArray[np.uint32],
+) -> tuple[State, Integers, npt.NDArray[np.bool_], Integers]:
+    """Draws, and draws again where that was none, by the two programs of `lower_reference`."""
+    attempts, likely = np.zeros((2, len(keys)), np.int64)
+    states, found = evaluate(draw(keys, attempts.astype(np.int32)))
+    good = np.asarray(found)
+    attempts = attempts + 1
+    while np.any(bad := ~good & (attempts < MOST_ATTEMPTS)):
+        likely = likely + (bad & np.isfinite(states.v))
+        others, found = evaluate(draw(keys, attempts.astype(np.int32)))
+        states = jax.tree.map(partial(_where, bad), others, states)
+        good = good | (bad & np.asarray(found))
+        attempts = attempts + bad
+    return states, attempts, good, likely
 
-    @batched.def_vmap
-    def rule(_: int, is_batched: list[bool], *arguments: Array) -> tuple[Array, bool]:
-        axes = tuple(0 if one else None for one in is_batched)
-        return as_one_function(jax.vmap(function, in_axes=axes))(*arguments), True
 
-    result: Callable[..., Array] = batched
-    return result
+def _where(which: npt.NDArray[np.bool_], a: Array, b: Array) -> Array:
+    """The rows of `a` or of `b`."""
+    rows = which.reshape(-1, *[1] * (a.ndim - 1))
+    return jnp.asarray(np.where(rows, np.asarray(a), np.asarray(b)))
 
 
 class Batch(NamedTuple):
