@@ -10,7 +10,7 @@ import numpy as np
 from numpygeons._core.engine import RoundData, UnfinishedRound
 from numpygeons._core.evidence import RoundEvidence
 from numpygeons.arrays import Floats, Integers
-from numpygeons.drivers.exploration import Replicas
+from numpygeons.potential import Replicas
 from numpygeons.records import RoundRecord
 from numpygeons.same_model import Pilot
 from numpygeons.traces import Traces

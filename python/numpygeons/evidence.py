@@ -6,16 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from numpygeons._core import evidence
 from numpygeons._core.evidence import PooledEvidence, pool
-from numpygeons.records import Flag, RoundRecord
+from numpygeons.records import RoundRecord
 
 POOLED_ROUNDS = 3
-
-
-def as_flag(flag: evidence.Flag) -> Flag:
-    """A flag of the core."""
-    return Flag(flag.name, flag.severity, flag.reason, flag.advice)
 
 
 def pooled_evidence(records: Sequence[RoundRecord]) -> PooledEvidence | None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from numpygeons.evidence import as_flag, pooled_evidence
-from numpygeons.records import Flag, RoundRecord, Severity
+from numpygeons.evidence import pooled_evidence
+from numpygeons.records import Flag, RoundRecord, Severity, as_flag
 
 LOW_ACCEPTANCE = 0.1  # below, a pair of chains hardly talks
 SATURATED = 0.05  # below, a pair's share of the barrier is a lower bound

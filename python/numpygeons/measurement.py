@@ -12,8 +12,7 @@ from numpygeons._core.evidence import (
     swap_statistics,
 )
 from numpygeons.arrays import Floats
-from numpygeons.evidence import as_flag
-from numpygeons.records import RoundRecord, ZeroLikelihood
+from numpygeons.records import RoundRecord, ZeroLikelihood, as_flag
 
 
 def ideal_restarts(swap_acceptance: Floats) -> float:

@@ -29,6 +29,9 @@ class State(NamedTuple):
     grad_v: Array  # likewise
 
 
+Replicas = State  # with a leading axis of replicas on every field
+
+
 class Evaluate(Protocol):
     """The function x -> State of a path."""
 

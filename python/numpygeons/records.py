@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from numpygeons._core import tempering
+from numpygeons._core import evidence, tempering
 from numpygeons.arrays import Floats, read_only
 
 Severity = Literal["note", "warning", "wrong"]
@@ -23,6 +23,11 @@ class Flag(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.severity}): {self.reason}; {self.advice}"
+
+
+def as_flag(flag: evidence.Flag) -> Flag:
+    """A flag of the core."""
+    return Flag(flag.name, flag.severity, flag.reason, flag.advice)
 
 
 class ZeroLikelihood(NamedTuple):

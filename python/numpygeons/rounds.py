@@ -24,7 +24,7 @@ from numpygeons.callback_errors import callbacks_may_raise
 from numpygeons.coarseness import with_coarseness, without_coarseness
 from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.drivers.base import Block, Driver
-from numpygeons.drivers.exploration import Replicas, at_least_two
+from numpygeons.drivers.exploration import at_least_two
 from numpygeons.explorers.base import (
     Explorer,
     RoundOutcome,
@@ -40,7 +40,7 @@ from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.measurement import ideal_restarts, measure
 from numpygeons.one_thread import one_thread
 from numpygeons.path import Path
-from numpygeons.potential import make_evaluate
+from numpygeons.potential import Replicas, make_evaluate
 from numpygeons.precision import run_precision
 from numpygeons.programs import Programs, first_operands
 from numpygeons.records import RoundRecord

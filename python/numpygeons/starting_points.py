@@ -9,10 +9,9 @@ import numpy as np
 from numpygeons._core.random import Purpose, jax_keys
 from numpygeons.arrays import Floats
 from numpygeons.compiler_options import jit
-from numpygeons.drivers.exploration import Replicas
 from numpygeons.errors import NumericalError
 from numpygeons.path import Path
-from numpygeons.potential import Evaluate, State
+from numpygeons.potential import Evaluate, Replicas, State
 from numpygeons.reference_draws import ReferenceDraws
 
 MOST_BATCHES = 16  # of reference draws searched for states of finite density

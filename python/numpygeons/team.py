@@ -19,8 +19,8 @@ import numpy as np
 
 from numpygeons._core.comm import largest_block
 from numpygeons._core.engine import Coordinator
-from numpygeons.drivers.exploration import Replicas
 from numpygeons.errors import CommunicationError, NumpygeonsWarning
+from numpygeons.potential import Replicas
 from numpygeons.ranks import Ranks, alone, no_silent_exit
 from numpygeons.signals import stopping
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpygeons._core.engine import Coordinator
 from numpygeons.arrays import Array
 from numpygeons.drivers.compilation import Lowered, Program
-from numpygeons.drivers.exploration import Explore, Replicas
+from numpygeons.drivers.exploration import Explore
 from numpygeons.explorers.base import Noise, Proposals
-from numpygeons.potential import State
+from numpygeons.potential import Replicas, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

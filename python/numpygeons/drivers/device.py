@@ -22,10 +22,10 @@ from numpygeons._core.engine import Coordinator
 from numpygeons.arrays import Array
 from numpygeons.drivers.base import Block, Progress, Shapes, next_scan
 from numpygeons.drivers.compilation import Lowered, Program, lower_program
-from numpygeons.drivers.exploration import Explore, Replicas
+from numpygeons.drivers.exploration import Explore
 from numpygeons.drivers.workers import Workers
 from numpygeons.explorers.base import Noise, Proposals
-from numpygeons.potential import State
+from numpygeons.potential import Replicas, State
 
 # For one call. Few enough that drawing and replaying are done while the device works, and that
 # Ctrl-C is heard soon; enough that starting a call does not count.

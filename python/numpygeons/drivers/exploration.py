@@ -13,9 +13,8 @@ from numpygeons.arrays import Array
 from numpygeons.drivers.dead_code import pruned
 from numpygeons.explorers.base import Explorer, Noise
 from numpygeons.explorers.tables import row_of
-from numpygeons.potential import Evaluate, State
+from numpygeons.potential import Evaluate, Replicas, State
 
-Replicas = State  # with a leading axis of replicas on every field
 Explore = Callable[
     [Array, Array, Array, Replicas, Array, Any, State, Noise], tuple[Replicas, Array]
 ]

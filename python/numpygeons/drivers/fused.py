@@ -19,10 +19,10 @@ from numpygeons._core.engine import Coordinator
 from numpygeons.arrays import Array
 from numpygeons.drivers.base import Block, NextScan, Progress, Shapes, next_scan
 from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
-from numpygeons.drivers.exploration import Explore, Replicas
+from numpygeons.drivers.exploration import Explore
 from numpygeons.drivers.scan_call import prepare, scan
 from numpygeons.drivers.workers import Workers
-from numpygeons.potential import State
+from numpygeons.potential import Replicas, State
 
 
 def _make_round(explore: Explore, next_shapes: NextScan, dtype: str) -> Callable[..., Any]:
