@@ -409,7 +409,7 @@ def _run_rounds(pt: PT, total: int, show_report: bool, checked: int) -> None:
                 team.on_first_rank(lambda: folder.write(rounds.state))
         if folder is not None and not is_ending():
             team.on_first_rank(lambda: _write_samples(pt, folder))
-        reporter.say(verdict(pt))
+        reporter.say(verdict(pt.rounds))
     if pt.interrupted:
         warn_user(
             f"interrupted in round {rounds.state.round + 1} of {total}: the result holds the "

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 from numpygeons.arrays import Floats
+from numpygeons.evidence import pooled_evidence, student_interval
+from numpygeons.flags import flags_of
 from numpygeons.records import RoundRecord
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-    from numpygeons.result import PT
 
 COLUMNS: tuple[tuple[str, int], ...] = (
     ("round", 5),
@@ -81,22 +81,23 @@ def _line(cells: Sequence[str], width: int | None) -> str:
     return line
 
 
-def verdict(pt: PT) -> str:
+def verdict(records: Sequence[RoundRecord]) -> str:
     """The lines under the table: the pooled evidence, and every flag with its reason."""
-    if not pt.rounds:
+    if not records:
         return "no round is finished"
     lines = []
-    if pt.log_z is not None and pt.log_z_error is not None:
-        interval = pt.log_z_interval()
-        assert interval is not None
+    evidence = pooled_evidence(records)
+    if evidence is not None:
+        interval = student_interval(evidence)
         span = (
             f"   95 % interval [{interval[0]:.3f}, {interval[1]:.3f}]"
             if np.all(np.isfinite(interval))
             else ""
         )
-        lines.append(f"log Z = {evidence_text(pt.log_z, pt.log_z_error)}{span}")
-    lines += effort(pt.rounds[-1])
-    lines += [f"flag: {flag}" for flag in pt.flags]
+        text = evidence_text(evidence.log_z, float(np.sqrt(evidence.variance)))
+        lines.append(f"log Z = {text}{span}")
+    lines += effort(records[-1])
+    lines += [f"flag: {flag}" for flag in flags_of(records)]
     return "\n".join(lines)
 
 
@@ -115,9 +116,9 @@ def effort(record: RoundRecord) -> list[str]:
     return [f"explorer: {', '.join(parts)}; {gradients:.1f} gradients per scan and chain"]
 
 
-def table(pt: PT) -> str:
+def table(records: Sequence[RoundRecord]) -> str:
     """The whole report as text."""
-    return "\n".join([header(), *(row(record) for record in pt.rounds), verdict(pt)])
+    return "\n".join([header(), *(row(record) for record in records), verdict(records)])
 
 
 class Reporter:

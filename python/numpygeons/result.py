@@ -283,7 +283,7 @@ class PT:
         """The table printed during the run, and what to think of it."""
         from numpygeons.report import table
 
-        return table(self)
+        return table(self.rounds)
 
     def to_arviz(self, *, log_likelihood: bool | None = None) -> Any:
         """The draws for ArviZ: `InferenceData`, or a `DataTree` from ArviZ 1.0 on.
@@ -296,7 +296,15 @@ class PT:
         """
         from numpygeons.to_arviz import to_arviz
 
-        return to_arviz(self, log_likelihood=log_likelihood)
+        density, x = self.log_density, self._draws[0]
+        return to_arviz(
+            self._rounds.path,
+            x,
+            self.samples,
+            density["log_reference"],
+            density["log_likelihood"],
+            log_likelihood=log_likelihood,
+        )
 
     def extend(self, n_rounds: int = 1) -> PT:
         """Runs `n_rounds` more rounds, and returns this run: the same bits as a run that asked

@@ -8,10 +8,10 @@ import arviz
 import jax
 import numpy as np
 
-from numpygeons.constrained import map_draws
+from numpygeons.arrays import Floats, Reals
+from numpygeons.constrained import Sites, map_draws
 from numpygeons.path import Path
 from numpygeons.precision import run_precision
-from numpygeons.result import PT
 
 ARVIZ_0 = int(arviz.__version__.split(".")[0]) < 1
 
@@ -19,22 +19,30 @@ ARVIZ_0 = int(arviz.__version__.split(".")[0]) < 1
 LARGEST_POINTWISE = 100_000_000  # bytes of pointwise log likelihoods that are added unasked
 
 
-def to_arviz(pt: PT, *, log_likelihood: bool | None = None) -> Any:
-    """Posterior, sample_stats and pointwise log_likelihood of a run, with the dims and coords of
+def to_arviz(
+    path: Path,
+    x: Reals,
+    samples: Sites,
+    log_reference: Reals | Floats,
+    v: Reals | Floats,
+    *,
+    log_likelihood: bool | None = None,
+) -> Any:
+    """Posterior, sample_stats and pointwise log_likelihood of draws, with the dims and coords of
     the model's plates.
+
+    `x` are the draws in unconstrained space, shape (n_draws, dimension); `samples` by site,
+    `log_reference` and `v` as of `PT.log_density`.
 
     `sample_stats` holds `lp` (log gamma_0 + V, unconstrained space), `log_likelihood_total` (V)
     and `beta` (1 at the target), each of shape (chain = 1, draw). The pointwise values are there
     if `log_likelihood` says so, and by default where they take less than 100 MB.
     """
-    path = pt._rounds.path
-    density = pt.log_density
-    v = density["log_likelihood"]
-    sites = {"posterior": pt.samples}
+    sites = {"posterior": samples}
     if log_likelihood is None:
         log_likelihood = 0 < _pointwise_bytes(path, len(v)) <= LARGEST_POINTWISE
     if log_likelihood:
-        sites["log_likelihood"] = map_draws(path, pt._draws[0], to="log_likelihood")
+        sites["log_likelihood"] = map_draws(path, x, to="log_likelihood")
     named = {name for variables in sites.values() for name in variables}
     dims = {name: list(axes) for name, axes in path.dims.items() if name in named}
     coords = {name: list(values) for name, values in path.coords.items()}
@@ -43,7 +51,7 @@ def to_arviz(pt: PT, *, log_likelihood: bool | None = None) -> Any:
     stats = _from_dict(
         {
             "sample_stats": {
-                "lp": density["log_reference"] + v,
+                "lp": log_reference + v,
                 "log_likelihood_total": v,
                 "beta": np.ones_like(v),
             }
