@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from numpygeons.ranks import find_ranks
+from numpygeons.parallel.ranks import find_ranks
 
 
 def microseconds(communicator, own, times):

@@ -49,7 +49,7 @@ def point(name: str) -> None:
 
     jax.config.update("jax_enable_x64", True)
     import numpygeons
-    from numpygeons.path import as_path
+    from numpygeons.target.path import as_path
 
     target = targets()[name]()
     pt = numpygeons.pigeons(target, n_chains=N_CHAINS, n_rounds=N_ROUNDS, show_report=False)

@@ -30,10 +30,10 @@ def seconds_per_scan(
 ) -> float:
     """Of the round that has as many scans as asked for, at least."""
     import numpygeons
-    from numpygeons.path import as_path
-    from numpygeons.rounds import Rounds
+    from numpygeons.parallel.team import Interrupts, Team
+    from numpygeons.rounds.rounds import Rounds
     from numpygeons.settings import Settings
-    from numpygeons.team import Interrupts, Team
+    from numpygeons.target.path import as_path
 
     problem = overhead_models.problem(name)
     path = as_path(numpygeons.NumPyroPath(problem.model, problem.model_args))

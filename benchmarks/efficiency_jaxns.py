@@ -19,7 +19,7 @@ def jaxns(problem: Problem, per_dimension: int | None = None) -> Runner:
 
     live_points = None
     if per_dimension is not None:
-        from numpygeons.path import NumPyroPath, as_path
+        from numpygeons.target.path import NumPyroPath, as_path
 
         path = as_path(NumPyroPath(problem.model, problem.model_args))
         live_points = per_dimension * path.dimension

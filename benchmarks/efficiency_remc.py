@@ -24,7 +24,7 @@ def remc(problem: Problem) -> Runner:
     import jax.numpy as jnp
     from tensorflow_probability.substrates import jax as tfp
 
-    from numpygeons.path import NumPyroPath, as_path
+    from numpygeons.target.path import NumPyroPath, as_path
 
     n_draws = max(2**problem.n_rounds, 2**15)
     n_windows, n_window, n_leapfrog, n_replicas = 12, n_draws // 48, 5, max(8, problem.n_chains)

@@ -26,7 +26,7 @@ def smc(problem: Problem, n_particles: int = 4096) -> Runner:
     from blackjax.mcmc import hmc, random_walk
     from blackjax.smc import adaptive_tempered, resampling
 
-    from numpygeons.path import NumPyroPath, as_path
+    from numpygeons.target.path import NumPyroPath, as_path
 
     path = as_path(NumPyroPath(problem.model, problem.model_args))
     sites = constrained(path)

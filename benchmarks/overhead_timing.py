@@ -56,7 +56,7 @@ def bare_loops(
     import jax
     import jax.numpy as jnp
 
-    from numpygeons.drivers.compilation import (
+    from numpygeons.xla.compilation import (
         SINGLE_FUNCTION_OPTIONS,
         as_one_function,
         compile_with,
@@ -142,7 +142,7 @@ def timing(
 ) -> Timing:
     """Runs the model, with as many rounds as make the last one long enough, with several seeds;
     bare gradients are timed before and after each. `settings` are those of `pigeons`."""
-    from numpygeons.path import as_path
+    from numpygeons.target.path import as_path
 
     target, run = runner(problem, **settings)
     path = as_path(target)

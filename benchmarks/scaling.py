@@ -86,7 +86,7 @@ def one(name, n_chains, n_threads):
         n_threads=n_threads,
         show_report=False,
     )
-    from numpygeons.ranks import find_ranks
+    from numpygeons.parallel.ranks import find_ranks
 
     if find_ranks().rank == 0:
         last = pt.rounds[-1]

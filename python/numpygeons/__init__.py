@@ -1,5 +1,6 @@
 """Parallel tempering for NumPyro models: draws from every mode, and the evidence with its error."""
 
+from numpygeons.api import load, pigeons
 from numpygeons.distributed.child_process import ChildProcess
 from numpygeons.distributed.jobs import LSFJob, PBSJob, SlurmJob
 from numpygeons.distributed.result import Result, kill, watch
@@ -40,10 +41,7 @@ from numpygeons.explorers.selectors import (
     SymmetricSelector,
 )
 from numpygeons.explorers.slice_sampler import SliceSampler
-from numpygeons.path import JaxTarget, NumPyroPath
-from numpygeons.pigeons import load, pigeons
-from numpygeons.potential import Evaluate, State, gradient, log_density
-from numpygeons.ranks import find_ranks
+from numpygeons.parallel.ranks import find_ranks
 from numpygeons.records import Flag, RoundRecord
 from numpygeons.result import (
     PT,
@@ -53,6 +51,8 @@ from numpygeons.result import (
     stepping_stone_pair,
 )
 from numpygeons.settings import record_default
+from numpygeons.target.path import JaxTarget, NumPyroPath
+from numpygeons.target.potential import Evaluate, State, gradient, log_density
 
 __all__ = [
     "HMC",

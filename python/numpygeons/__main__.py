@@ -11,11 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from numpygeons.api import load, pigeons
 from numpygeons.checkpoint.loading import read_results
 from numpygeons.distributed.call import read_call
 from numpygeons.distributed.ranks_log import own_rank, rank_log
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
-from numpygeons.pigeons import load, pigeons
 from numpygeons.result import PT
 
 INTERRUPTED = 130  # as shells call what SIGINT ended

@@ -15,14 +15,14 @@ from numpygeons._core import evidence, tempering
 from numpygeons._core.engine import RoundData
 from numpygeons._core.evidence import PooledEvidence, RoundEvidence, round_evidence, stepping_stone
 from numpygeons.arrays import Floats, Reals, read_only
-from numpygeons.between import Between
-from numpygeons.constrained import map_draws
-from numpygeons.evidence import pooled_evidence, student_interval
-from numpygeons.flags import flags_of, is_sound
 from numpygeons.records import Flag, RoundRecord
-from numpygeons.reference_draws import truncation
-from numpygeons.rounds import Rounds
+from numpygeons.rounds.reference_draws import truncation
+from numpygeons.rounds.rounds import Rounds
+from numpygeons.rounds.run_state import Between
+from numpygeons.runs.evidence import pooled_evidence, student_interval
+from numpygeons.runs.flags import flags_of, is_sound
 from numpygeons.settings import as_count
+from numpygeons.target.map_draws import map_draws
 
 if TYPE_CHECKING:
     from numpygeons.checkpoint.folder import Folder, Run
@@ -281,7 +281,7 @@ class PT:
 
     def report(self) -> str:
         """The table printed during the run, and what to think of it."""
-        from numpygeons.report import table
+        from numpygeons.runs.report import table
 
         return table(self.rounds)
 

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from numpygeons.arrays import Floats, Reals
-from numpygeons.constrained import Sites, map_draws
-from numpygeons.path import Path
-from numpygeons.precision import run_precision
+from numpygeons.target.map_draws import Sites, map_draws
+from numpygeons.target.path import Path
+from numpygeons.xla.precision import run_precision
 
 ARVIZ_0 = int(arviz.__version__.split(".")[0]) < 1
 

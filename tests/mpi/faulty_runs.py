@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "python")]
 
 from numpygeons import SliceSampler, load, pigeons  # noqa: E402
-from numpygeons.ranks import find_ranks  # noqa: E402
-from numpygeons.rounds import Rounds  # noqa: E402
+from numpygeons.parallel.ranks import find_ranks  # noqa: E402
+from numpygeons.rounds.rounds import Rounds  # noqa: E402
 from run_digest import digest  # noqa: E402
 from small_models import eight_schools  # noqa: E402
 from test_resume import Walk  # noqa: E402

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from numpygeons.errors import NumericalError
-from numpygeons.ranks import find_ranks
+from numpygeons.parallel.ranks import find_ranks
 
 
 def allgather():

@@ -35,7 +35,7 @@ from numpygeons import (  # noqa: E402
     pigeons,
 )
 from numpygeons.checkpoint import file  # noqa: E402
-from numpygeons.ranks import find_ranks  # noqa: E402
+from numpygeons.parallel.ranks import find_ranks  # noqa: E402
 from run_digest import digest  # noqa: E402
 from small_models import eight_schools  # noqa: E402
 from test_resume import Walk  # noqa: E402

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from numpygeons.path import as_path
+from numpygeons.target.path import as_path
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

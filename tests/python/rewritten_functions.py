@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from numpygeons.rewriting.program import rewritten
+from numpygeons.target.rewriting.program import rewritten
 
 
 def named(function):

@@ -8,8 +8,8 @@ import numpy as np
 
 from numpygeons import _core
 from numpygeons.explorers.tables import Table
-from numpygeons.online import OnlineMoments
-from numpygeons.traces import Traces
+from numpygeons.rounds.online_moments import OnlineMoments
+from numpygeons.rounds.traces import Traces
 
 TIMES = ("seconds", "compile_seconds")
 LATER = ("evidence",)  # follows from the rest

@@ -17,7 +17,7 @@ import pytest
 from scipy import stats
 
 from numpygeons import HMC, AutoMALA, SliceSampler
-from numpygeons.path import as_path
+from numpygeons.target.path import as_path
 from run_digest import digest
 from small_models import eight_schools, normal
 from test_device_driver import (

@@ -269,7 +269,7 @@ def test_one_dimension_works_with_every_explorer(name):
 @pytest.mark.filterwarnings("error")
 def test_the_fused_driver_is_refused_where_jax_computes_on_an_accelerator(monkeypatch):
     monkeypatch.setattr("jax.default_backend", lambda: "gpu")
-    monkeypatch.setattr("numpygeons.programs.compile_together", None)
+    monkeypatch.setattr("numpygeons.rounds.programs.compile_together", None)
     with pytest.raises(ValueError, match='computes on a gpu: use driver="device", or set JAX_PLA'):
         run()
 

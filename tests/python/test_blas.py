@@ -9,7 +9,7 @@ import pytest
 import scipy.linalg  # noqa: F401  loads the BLAS that XLA calls
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from numpygeons.blas import one_blas_thread
+from numpygeons.xla.blas_threads import one_blas_thread
 
 GAUSSIAN_PROCESS = """
 import hashlib

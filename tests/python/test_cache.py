@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from counted_runs import Count
-from numpygeons import compilation_cache
-from numpygeons.compilation_cache import in_another_thread, kept_programs, name_for_this_machine
-from numpygeons.program_store import ABANDONED_AFTER, ProgramStore
+from numpygeons.xla import compilation_cache
+from numpygeons.xla.compilation_cache import in_another_thread, kept_programs, name_for_this_machine
+from numpygeons.xla.program_store import ABANDONED_AFTER, ProgramStore
 
 PROGRAM = Path(__file__).with_name("counted_runs.py")
 RUNS = [

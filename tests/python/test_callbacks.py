@@ -9,9 +9,10 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 
-from numpygeons import ModelError, SliceSampler, callback_errors, pigeons
-from numpygeons.path import as_path
-from numpygeons.potential import make_evaluate
+from numpygeons import ModelError, SliceSampler, pigeons
+from numpygeons.target.path import as_path
+from numpygeons.target.potential import make_evaluate
+from numpygeons.xla import callback_errors
 
 SCALAR = jax.ShapeDtypeStruct((), np.float32)
 

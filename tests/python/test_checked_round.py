@@ -11,8 +11,8 @@ import numpyro.distributions as dist
 import pytest
 
 from numpygeons import HMC, ReproducibilityError, SliceSampler, pigeons
-from numpygeons.checked_round import differences
-from numpygeons.rounds import Rounds
+from numpygeons.rounds.rounds import Rounds
+from numpygeons.runs.checked_round import differences
 from run_digest import digest
 from small_models import eight_schools, normal
 
@@ -185,7 +185,7 @@ def test_what_is_no_round_to_come_is_refused_before_anything_is_compiled(
 
 @pytest.mark.parametrize("nothing", [None, 0])
 def test_nothing_is_checked_unless_asked(nothing, monkeypatch):
-    monkeypatch.setattr("numpygeons.checked_round._check", None)
+    monkeypatch.setattr("numpygeons.runs.checked_round._check", None)
     run(checked_round=nothing)
 
 

@@ -17,8 +17,8 @@ from numpygeons import CheckpointError, Explorer, NumericalError, NumpygeonsWarn
 from numpygeons.checkpoint import file, folder
 from numpygeons.distributed.call import Call, write_call
 from numpygeons.distributed.ranks_log import RankLog
-from numpygeons.path import as_path
 from numpygeons.private_files import open_new
+from numpygeons.target.path import as_path
 from run_digest import digest
 from small_models import impossible, normal
 
@@ -38,7 +38,7 @@ def compiles_nothing(monkeypatch):
     def compiled(*_):
         raise AssertionError("something was compiled")
 
-    monkeypatch.setattr("numpygeons.rounds.Programs", compiled)
+    monkeypatch.setattr("numpygeons.rounds.rounds.Programs", compiled)
 
 
 def test_true_makes_a_folder_and_a_link_to_it(here):
@@ -65,7 +65,7 @@ def test_the_last_three_rounds_stay_and_hold_all_records(here):
 def test_every_round_is_written_when_it_ends(here, monkeypatch):
     there = []
     monkeypatch.setattr(
-        "numpygeons.report.Reporter.finished",
+        "numpygeons.runs.report.Reporter.finished",
         lambda _, record: there.append(max(folder.finished_rounds(Path("mine")))),
     )
     run(checkpoint="mine")

@@ -10,7 +10,7 @@ from jax.scipy.special import betainc, digamma, gammaln, logsumexp
 from scipy import stats
 
 from numpygeons import load, pigeons
-from numpygeons.double_precision import NotInDouble, in_double_precision
+from numpygeons.xla.double_precision import NotInDouble, in_double_precision
 from small_models import coin, eight_schools
 
 P_MIN = 1e-6

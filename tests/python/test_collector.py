@@ -5,8 +5,8 @@ import gc
 import pytest
 
 from numpygeons import pigeons
-from numpygeons.collector import paused_collector
-from numpygeons.path import as_path
+from numpygeons.target.path import as_path
+from numpygeons.xla.garbage import paused_collector
 from small_models import eight_schools
 
 

@@ -159,7 +159,7 @@ def test_a_terminated_rank_writes_the_round_under_way(tmp_path, signals, monkeyp
         if number == 11 and left:
             signal.raise_signal(left.pop())
 
-    monkeypatch.setattr("numpygeons.report.Reporter.scans", staticmethod(scans))
+    monkeypatch.setattr("numpygeons.runs.report.Reporter.scans", staticmethod(scans))
     with pytest.warns(NumpygeonsWarning, match="interrupted in round 11 of 11"):
         assert command_line.run(tmp_path) == 130
     (note,) = notes(tmp_path)

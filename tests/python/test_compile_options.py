@@ -10,13 +10,13 @@ import numpyro.distributions as dist
 import pytest
 
 from numpygeons._core.random import Purpose
-from numpygeons.compiler_options import RIGHT_NUMBERS, compile_with, jit
-from numpygeons.constrained import map_draws
-from numpygeons.drivers import compilation
-from numpygeons.drivers.compilation import GRAPH_OPTIONS, lower_program
-from numpygeons.path import as_path
-from numpygeons.potential import make_evaluate
-from numpygeons.reference_draws import ReferenceDraws, lower_reference
+from numpygeons.rounds.reference_draws import ReferenceDraws, lower_reference
+from numpygeons.target.map_draws import map_draws
+from numpygeons.target.path import as_path
+from numpygeons.target.potential import make_evaluate
+from numpygeons.xla import compilation
+from numpygeons.xla.compilation import GRAPH_OPTIONS, lower_program
+from numpygeons.xla.compiler_options import RIGHT_NUMBERS, compile_with, jit
 
 ONES = np.ones((20, 3), np.float32)
 

@@ -36,9 +36,9 @@ from numpygeons import (
 from numpygeons._core.random import Purpose, uniforms_float32
 from numpygeons.drivers import device
 from numpygeons.drivers.exploration import make_explore
-from numpygeons.path import as_path
-from numpygeons.potential import make_evaluate
-from numpygeons.programs import first_operands, shapes_of
+from numpygeons.rounds.programs import first_operands, shapes_of
+from numpygeons.target.path import as_path
+from numpygeons.target.potential import make_evaluate
 from processes_of_tests import until
 from run_digest import digest
 from small_models import eight_schools, half_excluded, half_not_a_number, normal
@@ -321,7 +321,7 @@ def test_no_way_on_is_named_as_by_the_fused_driver():
 def test_several_threads_or_processes_are_refused_before_anything_is_compiled(
     monkeypatch, tmp_path
 ):
-    monkeypatch.setattr("numpygeons.rounds.Programs", None)
+    monkeypatch.setattr("numpygeons.rounds.rounds.Programs", None)
     monkeypatch.setattr(ChildProcess, "check_programs", lambda _: None)  # with or without MPI
     with pytest.raises(ValueError, match='1 process and n_threads = 2; use driver="stepwise"'):
         run(n_threads=2)
@@ -344,7 +344,7 @@ def test_a_round_taken_up_in_its_middle_has_the_same_bits(tmp_path, monkeypatch)
     folder = tmp_path / "run"
     pt = run(**settings | {"n_rounds": 11}, checkpoint=folder)
 
-    original = numpygeons.rounds.Rounds._show
+    original = numpygeons.rounds.rounds.Rounds._show
 
     def killed(self, *arguments, **named):
         original(self, *arguments, **named)
@@ -353,7 +353,7 @@ def test_a_round_taken_up_in_its_middle_has_the_same_bits(tmp_path, monkeypatch)
             raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr("numpygeons.rounds.Rounds._show", killed)
+        patch.setattr("numpygeons.rounds.rounds.Rounds._show", killed)
         with pytest.raises(SystemExit):
             pigeons(pt, n_rounds=12, show_report=False)
     loaded = load(folder)

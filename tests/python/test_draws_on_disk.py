@@ -8,7 +8,7 @@ import pytest
 
 import numpygeons
 from numpygeons import CheckpointError, pigeons
-from numpygeons.draws_on_disk import DiskDraws
+from numpygeons.rounds.draws_on_disk import DiskDraws
 from small_models import normal
 
 SETTINGS = {"n_chains": 3, "n_rounds": 7, "show_report": False}

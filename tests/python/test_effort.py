@@ -9,7 +9,7 @@ import pytest
 from numpygeons import HMC, AutoMALA, pigeons
 from numpygeons.explorers.base import RoundOutcome
 from numpygeons.explorers.effort import UNKNOWN_LOSS, best_effort, loss_of_correlation
-from numpygeons.measurement import ideal_restarts
+from numpygeons.rounds.measurement import ideal_restarts
 from small_models import eight_schools
 
 BETAS = np.array([0.0, 0.3, 1.0])

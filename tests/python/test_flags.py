@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from numpygeons import Flag, NumpygeonsWarning, pigeons
-from numpygeons.flags import chains_for, flags_of, is_sound
+from numpygeons.runs.flags import chains_for, flags_of, is_sound
 from small_models import coin, eight_schools, half_excluded, half_not_a_number, normal
 
 

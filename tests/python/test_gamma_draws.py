@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from numpygeons.gamma_draws import log_gamma
+from numpygeons.xla.gamma_draws import log_gamma
 
 P_MIN = 1e-6
 

@@ -83,7 +83,7 @@ class Interrupter:
 
 @pytest.fixture
 def interrupted_in_round_five(monkeypatch):
-    monkeypatch.setattr("numpygeons.report.Reporter.scans", staticmethod(Interrupter(5)))
+    monkeypatch.setattr("numpygeons.runs.report.Reporter.scans", staticmethod(Interrupter(5)))
 
 
 @pytest.mark.parametrize("driver", ["stepwise", "device"])
@@ -113,7 +113,7 @@ def pressed_in_round_eleven(monkeypatch):
                 done.append(number)
                 press()
 
-        monkeypatch.setattr("numpygeons.report.Reporter.scans", staticmethod(scans))
+        monkeypatch.setattr("numpygeons.runs.report.Reporter.scans", staticmethod(scans))
 
     return press_by
 
@@ -168,7 +168,7 @@ TERMINATED = """
 import signal, sys
 sys.path[:0] = {path!r}
 import numpygeons
-from numpygeons.report import Reporter
+from numpygeons.runs.report import Reporter
 from small_models import normal
 left = [signal.SIGTERM]
 Reporter.scans = lambda _, n, *__: n == 11 and left and signal.raise_signal(left.pop())
@@ -196,7 +196,8 @@ def test_sigterm_writes_the_round_under_way_and_ends_the_process(tmp_path):
 
 def test_ctrl_c_before_the_first_round_is_passed_on(monkeypatch):
     monkeypatch.setattr(
-        "numpygeons.rounds.Rounds.advance", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        "numpygeons.rounds.rounds.Rounds.advance",
+        lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
     )
     with pytest.raises(KeyboardInterrupt):
         pigeons(normal, n_chains=2, show_report=False)

@@ -11,7 +11,7 @@ from numpygeons import HMC, AutoMALA, Compose, Noise, NumPyroKernel, SliceSample
 from numpygeons.explorers.base import Proposals
 from numpygeons.explorers.hmc_tuning import Ways, mixed_way, plain_way
 from numpygeons.explorers.tables import row_of
-from numpygeons.potential import make_evaluate
+from numpygeons.target.potential import make_evaluate
 from run_digest import digest
 from small_models import coin, eight_schools, half_excluded, normal
 

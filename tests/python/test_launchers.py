@@ -2,7 +2,7 @@
 
 import pytest
 
-from numpygeons.ranks import alone, find_ranks, launcher
+from numpygeons.parallel.ranks import alone, find_ranks, launcher
 
 
 @pytest.mark.parametrize(

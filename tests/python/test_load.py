@@ -20,7 +20,7 @@ from numpygeons import (
     pigeons,
     stepping_stone_pair,
 )
-from numpygeons.same_model import Pilot, check_same_model
+from numpygeons.rounds.same_model import Pilot, check_same_model
 from run_digest import digest
 from small_models import eight_schools, normal
 
@@ -43,7 +43,7 @@ def test_everything_can_be_read_and_nothing_is_compiled(finished, monkeypatch):
     def compiled(*_):
         raise AssertionError("the rounds were compiled")
 
-    monkeypatch.setattr("numpygeons.rounds.Programs", compiled)
+    monkeypatch.setattr("numpygeons.rounds.rounds.Programs", compiled)
     pt = load(finished.folder)
     assert repr(pt) == repr(finished)
     assert pt.report() == finished.report()

@@ -7,11 +7,12 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 
-from numpygeons import model_jaxpr, model_program
-from numpygeons.jaxprs import equations
-from numpygeons.path import JaxTarget, as_path
-from numpygeons.rewriting.matrix_order import along_longer_axes
-from numpygeons.rewriting.program import rewritten
+from numpygeons.target.model import program as model_program
+from numpygeons.target.path import JaxTarget, as_path
+from numpygeons.target.rewriting.matrix_order import along_longer_axes
+from numpygeons.target.rewriting.program import rewritten
+from numpygeons.xla import traced as model_jaxpr
+from numpygeons.xla.jaxprs import equations
 from rewritten_functions import assert_same_values_and_gradients, named
 
 RNG = np.random.default_rng(1)

@@ -16,7 +16,7 @@ from numpyro.infer import SVI, Trace_ELBO, autoguide, reparam
 from scipy import stats
 
 from numpygeons.errors import ModelError, NumpygeonsWarning
-from numpygeons.path import as_path
+from numpygeons.target.path import as_path
 
 Y = np.array([0.4, -1.1, 2.0, 0.3])
 

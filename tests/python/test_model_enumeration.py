@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 import numpyro_examples_not_plain as examples
 from numpygeons import ModelError, NumpygeonsWarning, pigeons
-from numpygeons.path import as_path
+from numpygeons.target.path import as_path
 
 pytest.importorskip("funsor", reason="sums over discrete latents need the extra `enum`")
 

@@ -12,7 +12,7 @@ from numpyro.contrib.control_flow import scan
 
 from numpygeons import JaxTarget
 from numpygeons.errors import ModelError
-from numpygeons.path import as_path
+from numpygeons.target.path import as_path
 
 Y = np.array([0.4, -1.1, 2.0, 0.3])
 NOT_OF_JAX = re.compile(

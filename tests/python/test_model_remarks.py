@@ -16,7 +16,7 @@ from numpyro.contrib.control_flow import scan
 
 from numpygeons import JaxTarget
 from numpygeons.errors import ModelError, NumpygeonsWarning
-from numpygeons.path import as_path
+from numpygeons.target.path import as_path
 
 Y = np.linspace(-1, 1, 20)
 

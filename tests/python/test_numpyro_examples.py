@@ -391,5 +391,5 @@ def test_an_example_that_cannot_be_tempered_is_refused_with_the_next_step(name):
 def test_discrete_latents_are_refused_without_a_mark_or_without_funsor(name, monkeypatch):
     model, site = DISCRETE[name]
     assert_refused(model, f"'{site}' is discrete .*MixtureSameFamily.*logsumexp.*'parallel'", {})
-    monkeypatch.setattr("numpygeons.model_enumeration.find_spec", lambda name: None)
+    monkeypatch.setattr("numpygeons.target.model.enumeration.find_spec", lambda name: None)
     assert_refused(model, rf"'{site}'.*numpygeons-core\[enum\].*logsumexp")

@@ -41,7 +41,7 @@ def test_a_bare_gradient_is_computed_as_often_as_asked(benchmark_module, monkeyp
 def test_bare_gradients_are_of_the_density_that_rounds_explore(benchmark_module, name):
     import jax
 
-    from numpygeons.path import NumPyroPath, as_path
+    from numpygeons.target.path import NumPyroPath, as_path
 
     problem = benchmark_module("overhead_models").problem(name)
     path = as_path(NumPyroPath(problem.model, problem.model_args))

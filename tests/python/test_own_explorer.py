@@ -22,7 +22,7 @@ from numpygeons import (
     log_density,
     pigeons,
 )
-from numpygeons.drivers import compilation
+from numpygeons.xla import compilation
 from small_models import coin, eight_schools, normal
 
 ROOT = Path(__file__).resolve().parents[2]

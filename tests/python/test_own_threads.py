@@ -15,7 +15,7 @@ import numpyro.distributions as dist
 import pytest
 
 from numpygeons import HMC, NumPyroPath, SliceSampler, pigeons
-from numpygeons.collector import paused_collector
+from numpygeons.xla.garbage import paused_collector
 from run_digest import digest
 from small_models import coin, eight_schools, normal
 

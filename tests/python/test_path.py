@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 import pytest
 
 from numpygeons.errors import ModelError
-from numpygeons.path import JaxTarget, NumPyroPath, Path, as_path
+from numpygeons.target.path import JaxTarget, NumPyroPath, Path, as_path
 
 pytestmark = pytest.mark.filterwarnings("ignore:the data do not depend on the latents")
 

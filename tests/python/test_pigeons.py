@@ -9,7 +9,7 @@ import pytest
 
 import numpygeons
 from numpygeons import HMC, AsymmetricSelector, AutoMALA, NumPyroPath, pigeons
-from numpygeons.traces import Traces
+from numpygeons.rounds.traces import Traces
 from small_models import coin, eight_schools, normal
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from numpygeons.potential import (
+from numpygeons.target.potential import (
     gradient,
     gradients_at,
     log_density,

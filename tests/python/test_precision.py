@@ -8,8 +8,8 @@ import numpyro.distributions as dist
 import pytest
 
 from numpygeons import Explorer, JaxTarget, NoiseShape, NumPyroPath, pigeons
-from numpygeons.jaxprs import equations
-from numpygeons.path import as_path
+from numpygeons.target.path import as_path
+from numpygeons.xla.jaxprs import equations
 
 HIGHEST = (jax.lax.Precision.HIGHEST,) * 2
 X = np.ones((20, 3), np.float32)

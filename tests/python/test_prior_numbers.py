@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate, special, stats
 
 from numpygeons import pigeons
-from numpygeons.path import as_path
+from numpygeons.target.path import as_path
 
 pytestmark = pytest.mark.filterwarnings("ignore:the data do not depend on the latents")
 

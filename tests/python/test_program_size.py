@@ -13,9 +13,9 @@ from numpyro.contrib.control_flow import scan
 from numpygeons import HMC, MALA, AutoMALA, Compose, NumPyroPath
 from numpygeons.drivers.exploration import make_explore
 from numpygeons.explorers.hmc_tuning import Ways
-from numpygeons.path import as_path
-from numpygeons.potential import make_evaluate
-from numpygeons.programs import first_operands, shapes_of
+from numpygeons.rounds.programs import first_operands, shapes_of
+from numpygeons.target.path import as_path
+from numpygeons.target.potential import make_evaluate
 
 EXPLORERS = [HMC(), AutoMALA(), MALA(), Compose(HMC(n_components=0), MALA())]
 

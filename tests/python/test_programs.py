@@ -20,7 +20,7 @@ from numpygeons import (
 )
 from numpygeons.explorers.base import Start
 from numpygeons.explorers.hmc_tuning import Ways
-from numpygeons.programs import first_operands
+from numpygeons.rounds.programs import first_operands
 from run_digest import digest
 from small_models import coin, eight_schools, normal
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from numpygeons import NumericalError, pigeons, reference_draws
+from numpygeons import NumericalError, pigeons
 from numpygeons._core.random import Purpose
-from numpygeons.reference_draws import ReferenceDraws
+from numpygeons.rounds import reference_draws
+from numpygeons.rounds.reference_draws import ReferenceDraws
 from small_models import normal
 
 SIZE = 64  # scans that a batch is enough for

@@ -12,7 +12,7 @@ from numpyro.distributions import transforms
 from numpyro.infer import reparam
 from scipy import stats
 
-from numpygeons.path import as_path
+from numpygeons.target.path import as_path
 
 pytestmark = pytest.mark.filterwarnings("ignore:the data do not depend on the latents")
 

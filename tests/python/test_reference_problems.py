@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numpygeons.errors import ModelError
-from numpygeons.path import as_path
+from numpygeons.target.path import as_path
 
 
 def _split(path, values):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numpygeons import pigeons
-from numpygeons.report import COLUMNS, Reporter, evidence_text, header
+from numpygeons.runs.report import COLUMNS, Reporter, evidence_text, header
 from small_models import eight_schools, normal
 
 

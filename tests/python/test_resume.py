@@ -141,7 +141,7 @@ def test_what_a_loaded_run_was_asked_for_is_written_down_before_it_goes_on(tmp_p
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr("numpygeons.rounds.Rounds.advance", killed)
+        patch.setattr("numpygeons.rounds.rounds.Rounds.advance", killed)
         with pytest.raises(SystemExit):
             load(tmp_path).extend(2)
     assert len(pigeons(load(tmp_path), n_rounds=1, show_report=False).rounds) == 4

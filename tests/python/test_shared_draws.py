@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from numpygeons import NumPyroPath
-from numpygeons.jaxprs import equations
-from numpygeons.path import as_path
-from numpygeons.potential import make_evaluate
-from numpygeons.reference_draws import batch_size, lower_reference
-from numpygeons.shared_draws import together
+from numpygeons.rounds.reference_draws import batch_size, lower_reference
+from numpygeons.target.path import as_path
+from numpygeons.target.potential import make_evaluate
+from numpygeons.xla.jaxprs import equations
+from numpygeons.xla.shared_draws import together
 
 KEY = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
 

@@ -6,8 +6,9 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 
-from numpygeons import pigeons, programs
-from numpygeons.drivers import compilation
+from numpygeons import pigeons
+from numpygeons.rounds import programs
+from numpygeons.xla import compilation
 
 RNG = np.random.default_rng(1)
 X, NOISE = RNG.normal(size=(6000, 20)), RNG.normal(size=50_000)

@@ -8,11 +8,11 @@ import numpyro.distributions as dist
 import pytest
 from numpyro.infer.util import potential_energy
 
-from numpygeons.jaxprs import inlined, needed
-from numpygeons.path import as_path
-from numpygeons.potential import make_evaluate
-from numpygeons.rewriting.program import rewritten
-from numpygeons.rewriting.supports import past_supports
+from numpygeons.target.path import as_path
+from numpygeons.target.potential import make_evaluate
+from numpygeons.target.rewriting.program import rewritten
+from numpygeons.target.rewriting.supports import past_supports
+from numpygeons.xla.jaxprs import inlined, needed
 from rewritten_functions import named, rewritten_function
 
 X = jnp.array([0.3, 1.2, -0.7])  # of which the last lies outside

@@ -11,9 +11,9 @@ import pytest
 from numpyro.distributions import constraints, transforms
 from scipy import stats
 
-from numpygeons import model
-from numpygeons.path import as_path
-from numpygeons.unconstrained_laws import unconstrained_law
+from numpygeons.target.model import sites as model
+from numpygeons.target.model.unconstrained_laws import unconstrained_law
+from numpygeons.target.path import as_path
 
 P_MIN = 1e-6
 N_DRAWS = 4_000

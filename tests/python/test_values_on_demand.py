@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from numpygeons.values_on_demand import split
+from numpygeons.xla.values_on_demand import split
 
 X = jnp.array([0.3, -1.2, 0.7])
 DATA = jnp.asarray(np.random.default_rng(1).normal(size=(40, 3)))

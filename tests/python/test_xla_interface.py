@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from numpygeons import _core
-from numpygeons.xla_interface import check_interface, version_here
+from numpygeons.xla.interface import check_interface, version_here
 
 BUILT = _core.engine.xla_interface_version()
 
@@ -32,7 +32,7 @@ def test_headers_that_say_nothing_are_no_reason_to_refuse(tmp_path):
 
 def test_jax_works_after_a_refused_import():
     script = """
-import numpygeons.xla_interface as interface
+import numpygeons.xla.interface as interface
 interface.version_here = lambda: (0, -1)
 try:
     import numpygeons.drivers.scan_call

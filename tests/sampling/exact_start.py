@@ -15,7 +15,7 @@ import numpy as np
 from scipy import special, stats
 
 from numpygeons.explorers.base import N_LOGS, Noise, Proposals
-from numpygeons.potential import make_evaluate
+from numpygeons.target.potential import make_evaluate
 
 THRESHOLD = 1e-6  # a test fails below it
 N_COPIES = 40_000

@@ -25,7 +25,7 @@ from numpygeons import (
 )
 from numpygeons.explorers import auto_step
 from numpygeons.explorers.auto_step import AutoStepTuning
-from numpygeons.potential import make_evaluate
+from numpygeons.target.potential import make_evaluate
 
 SELECTORS = {"symmetric": SymmetricSelector(), "asymmetric": AsymmetricSelector()}
 BETA, SCALE = 0.7, np.array([0.8, 1.5])

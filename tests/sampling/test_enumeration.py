@@ -33,7 +33,7 @@ from numpygeons.explorers.auto_step import AutoStepTuning
 from numpygeons.explorers.base import Noise, Proposals
 from numpygeons.explorers.hmc_tuning import Mixed, Plain, Ways
 from numpygeons.explorers.mixture import Mixtures
-from numpygeons.potential import State
+from numpygeons.target.potential import State
 
 EXACT = 1e-14
 SEEN = 1e-4  # the least defect of a mutant

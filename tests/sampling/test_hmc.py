@@ -18,7 +18,7 @@ from numpygeons import HMC
 from numpygeons.drivers.exploration import make_explore
 from numpygeons.explorers.base import Noise, Start
 from numpygeons.explorers.hmc_tuning import Plain, Ways
-from numpygeons.potential import make_evaluate
+from numpygeons.target.potential import make_evaluate
 
 ACCEPT_ALL = 1e-300  # a uniform
 BETA = 0.7

@@ -24,7 +24,7 @@ from numpygeons.explorers.mixture import (
     pick,
     region_of,
 )
-from numpygeons.potential import State
+from numpygeons.target.potential import State
 from small_models import coin, eight_schools
 
 N_COPIES = 100_000

@@ -26,7 +26,7 @@ from numpygeons import NumPyroKernel, NumPyroPath, pigeons
 from numpygeons.explorers import numpyro_kernel
 from numpygeons.explorers.base import Noise, RoundOutcome, Start
 from numpygeons.explorers.numpyro_kernel import KernelTuning
-from numpygeons.potential import make_evaluate
+from numpygeons.target.potential import make_evaluate
 from small_models import coin, eight_schools, normal
 
 

@@ -23,8 +23,8 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from scipy import special, stats
 
 from numpygeons import HMC, NumPyroPath, pigeons
-from numpygeons.path import as_path
-from numpygeons.potential import make_evaluate
+from numpygeons.target.path import as_path
+from numpygeons.target.potential import make_evaluate
 
 THRESHOLD = 1e-6
 N_DATA, N_FEWER = 200, 80  # data sets, and for mutants

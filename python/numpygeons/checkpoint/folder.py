@@ -26,14 +26,14 @@ from typing import Any
 
 import numpy as np
 
-from numpygeons.between import Between, Midway
 from numpygeons.checkpoint import file
 from numpygeons.checkpoint.origin import pickled
 from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
 from numpygeons.checkpoint.state import midway_to_arrays, to_arrays
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
 from numpygeons.private_files import TEMPORARY, make_folders, temporary_name
-from numpygeons.rounds import Rounds
+from numpygeons.rounds.rounds import Rounds
+from numpygeons.rounds.run_state import Between, Midway
 from numpygeons.settings import Settings
 
 RUN = "run.checkpoint"

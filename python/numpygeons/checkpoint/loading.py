@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from numpygeons.between import Between, Midway, nowhere
 from numpygeons.checkpoint import file
 from numpygeons.checkpoint.folder import (
     DRAWS,
@@ -27,14 +26,15 @@ from numpygeons.checkpoint.state import (
     midway_from_arrays,
     results_from_arrays,
 )
-from numpygeons.draws_on_disk import DiskDraws
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
-from numpygeons.one_thread import one_thread
-from numpygeons.path import Path as Tempered
-from numpygeons.path import as_path
-from numpygeons.precision import run_precision
-from numpygeons.rounds import Rounds
+from numpygeons.rounds.draws_on_disk import DiskDraws
+from numpygeons.rounds.rounds import Rounds
+from numpygeons.rounds.run_state import Between, Midway, nowhere
 from numpygeons.settings import Settings
+from numpygeons.target.path import Path as Tempered
+from numpygeons.target.path import as_path
+from numpygeons.xla.one_thread import one_thread
+from numpygeons.xla.precision import run_precision
 
 
 class Loaded(NamedTuple):

@@ -20,10 +20,10 @@ from urllib.request import url2pathname
 
 import cloudpickle
 
-from numpygeons.one_thread import one_thread
-from numpygeons.path import JaxTarget, NumPyroPath
-from numpygeons.path import Path as Tempered
-from numpygeons.precision import run_precision
+from numpygeons.target.path import JaxTarget, NumPyroPath
+from numpygeons.target.path import Path as Tempered
+from numpygeons.xla.one_thread import one_thread
+from numpygeons.xla.precision import run_precision
 
 BY_NAME = ("numpygeons", "cloudpickle", "numpyro", "jax", "jaxlib", "numpy", "scipy", "funsor")
 INSTALLED = ("site-packages", "dist-packages")

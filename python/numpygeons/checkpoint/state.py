@@ -15,16 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from numpygeons._core.engine import RoundData, UnfinishedRound
-from numpygeons.between import Between, Midway, nowhere
 from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
 from numpygeons.explorers.base import Explorer, Start
-from numpygeons.online import OnlineMoments
-from numpygeons.path import Path
-from numpygeons.potential import State
 from numpygeons.records import RoundRecord
-from numpygeons.same_model import Pilot
+from numpygeons.rounds.online_moments import OnlineMoments
+from numpygeons.rounds.run_state import Between, Midway, nowhere
+from numpygeons.rounds.same_model import Pilot
+from numpygeons.rounds.traces import Traces
 from numpygeons.settings import Settings
-from numpygeons.traces import Traces
+from numpygeons.target.path import Path
+from numpygeons.target.potential import State
 
 PLAIN = ("chains", "betas", "centres", "scales")  # arrays of `Between`
 COUNTS = ("round", "n_restarts", "n_round_trips", "n_zero_likelihood", "snapshot_stride")

@@ -8,11 +8,11 @@ from numpygeons.checkpoint.folder import Run, describe
 from numpygeons.checkpoint.origin import unpickled
 from numpygeons.checkpoint.plain import Arrays
 from numpygeons.checkpoint.state import from_arrays, to_arrays
-from numpygeons.draws_on_disk import DiskDraws
-from numpygeons.path import as_path
-from numpygeons.precision import run_precision
-from numpygeons.rounds import Rounds
+from numpygeons.rounds.draws_on_disk import DiskDraws
+from numpygeons.rounds.rounds import Rounds
 from numpygeons.settings import Settings
+from numpygeons.target.path import as_path
+from numpygeons.xla.precision import run_precision
 
 
 class Packed(NamedTuple):

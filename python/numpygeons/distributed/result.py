@@ -126,7 +126,7 @@ class Result:
 
     def load(self) -> PT:
         """`numpygeons.load(self)`: the finished rounds, on this process."""
-        from numpygeons.pigeons import load
+        from numpygeons.api import load
 
         return load(self)
 

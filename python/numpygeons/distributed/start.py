@@ -11,7 +11,7 @@ from numpygeons.distributed.call import Call, write_call
 from numpygeons.distributed.child_process import ChildProcess
 from numpygeons.distributed.jobs import Job
 from numpygeons.distributed.result import Result
-from numpygeons.ranks import launcher
+from numpygeons.parallel.ranks import launcher
 
 Place = ChildProcess | Job
 OF_A_RUN = ("exit", "gone", "log.txt", "job.json")  # and the folder ranks

@@ -11,10 +11,10 @@ import numpy as np
 
 from numpygeons._core.engine import Coordinator
 from numpygeons.arrays import Array
-from numpygeons.drivers.compilation import Lowered, Program
 from numpygeons.drivers.exploration import Explore
 from numpygeons.explorers.base import Noise, Proposals
-from numpygeons.potential import Replicas, State
+from numpygeons.target.potential import Replicas, State
+from numpygeons.xla.compilation import Lowered, Program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -21,11 +21,11 @@ from numpygeons._core import engine
 from numpygeons._core.engine import Coordinator
 from numpygeons.arrays import Array
 from numpygeons.drivers.base import Block, Progress, Shapes, next_scan
-from numpygeons.drivers.compilation import Lowered, Program, lower_program
 from numpygeons.drivers.exploration import Explore
 from numpygeons.drivers.workers import Workers
 from numpygeons.explorers.base import Noise, Proposals
-from numpygeons.potential import Replicas, State
+from numpygeons.target.potential import Replicas, State
+from numpygeons.xla.compilation import Lowered, Program, lower_program
 
 # For one call. Few enough that drawing and replaying are done while the device works, and that
 # Ctrl-C is heard soon; enough that starting a call does not count.

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from numpygeons.arrays import Array
-from numpygeons.drivers.dead_code import pruned
 from numpygeons.explorers.base import Explorer, Noise
 from numpygeons.explorers.tables import row_of
-from numpygeons.potential import Evaluate, Replicas, State
+from numpygeons.target.potential import Evaluate, Replicas, State
+from numpygeons.xla.pruning import pruned
 
 Explore = Callable[
     [Array, Array, Array, Replicas, Array, Any, State, Noise], tuple[Replicas, Array]

@@ -18,11 +18,11 @@ import numpy as np
 from numpygeons._core.engine import Coordinator
 from numpygeons.arrays import Array
 from numpygeons.drivers.base import Block, NextScan, Progress, Shapes, next_scan
-from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
 from numpygeons.drivers.exploration import Explore
 from numpygeons.drivers.scan_call import prepare, scan
 from numpygeons.drivers.workers import Workers
-from numpygeons.potential import Replicas, State
+from numpygeons.target.potential import Replicas, State
+from numpygeons.xla.compilation import Lowered, Program, as_one_function, lower_program
 
 
 def _make_round(explore: Explore, next_shapes: NextScan, dtype: str) -> Callable[..., Any]:

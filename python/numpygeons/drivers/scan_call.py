@@ -16,7 +16,7 @@ from jax.interpreters import mlir
 
 from numpygeons._core import engine
 from numpygeons.arrays import Array
-from numpygeons.xla_interface import check_interface, version_here
+from numpygeons.xla.interface import check_interface, version_here
 
 Results = tuple[jax.ShapeDtypeStruct, ...]
 check_interface(version_here())

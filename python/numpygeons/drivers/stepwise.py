@@ -8,10 +8,10 @@ import numpy as np
 
 from numpygeons._core.engine import Coordinator
 from numpygeons.drivers.base import Block, Progress, Shapes, next_scan
-from numpygeons.drivers.compilation import Lowered, Program, as_one_function, lower_program
 from numpygeons.drivers.exploration import Explore
 from numpygeons.drivers.workers import Workers
-from numpygeons.potential import Replicas
+from numpygeons.target.potential import Replicas
+from numpygeons.xla.compilation import Lowered, Program, as_one_function, lower_program
 
 
 class StepwiseDriver:

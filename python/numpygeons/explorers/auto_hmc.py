@@ -11,7 +11,7 @@ from numpygeons.arrays import Array
 from numpygeons.explorers.auto_step import AutoStep
 from numpygeons.explorers.leapfrog import leapfrog
 from numpygeons.explorers.parameters import take_counts
-from numpygeons.potential import Evaluate, State
+from numpygeons.target.potential import Evaluate, State
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numpygeons.arrays import Array
 from numpygeons.explorers.auto_step import AutoStep
 from numpygeons.explorers.leapfrog import leapfrog
-from numpygeons.potential import Evaluate, State
+from numpygeons.target.potential import Evaluate, State
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Literal
 from numpygeons.arrays import Array
 from numpygeons.explorers.auto_step import AutoStep
 from numpygeons.explorers.preconditioners import scaled
-from numpygeons.potential import Evaluate, State
+from numpygeons.target.potential import Evaluate, State
 
 
 @dataclass(frozen=True, kw_only=True)

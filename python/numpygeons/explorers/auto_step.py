@@ -41,7 +41,7 @@ from numpygeons.explorers.scale import (
     neighbour_variances,
 )
 from numpygeons.explorers.selectors import SELECTOR, Selector, SymmetricSelector
-from numpygeons.potential import Evaluate, State, log_density
+from numpygeons.target.potential import Evaluate, State, log_density
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from numpygeons._core import engine
 from numpygeons.arrays import Array, Floats
-from numpygeons.potential import Evaluate, State
+from numpygeons.target.potential import Evaluate, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

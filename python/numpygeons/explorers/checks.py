@@ -12,7 +12,7 @@ from numpygeons.arrays import Array
 from numpygeons.explorers.base import Explorer, Noise, NoiseShape, RoundOutcome
 from numpygeons.explorers.compose import Compose, Mix
 from numpygeons.explorers.parameters import as_explorer_hint
-from numpygeons.potential import Evaluate, State
+from numpygeons.target.potential import Evaluate, State
 
 MEMBERS = ("statistics", "needs_gradients", "noise", "n_snapshots", "start", "explore", "adapt")
 GUIDE = "docs/explorers.md says what an explorer is"

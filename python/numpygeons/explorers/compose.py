@@ -22,7 +22,7 @@ from numpygeons.explorers.base import (
     proposals,
 )
 from numpygeons.explorers.parameters import as_explorer_hint
-from numpygeons.potential import Evaluate, State
+from numpygeons.target.potential import Evaluate, State
 
 SHARED = ("acceptance", "n_gradients")  # reported for the whole, then for each part
 

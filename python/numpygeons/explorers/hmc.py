@@ -47,7 +47,7 @@ from numpygeons.explorers.preconditioners import (
     scaled,
     scaled_gradient,
 )
-from numpygeons.potential import (
+from numpygeons.target.potential import (
     Evaluate,
     State,
     gradient,

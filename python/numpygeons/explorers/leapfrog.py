@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numpygeons.arrays import Array
 from numpygeons.explorers.preconditioners import scaled, scaled_gradient
-from numpygeons.potential import Evaluate, State, gradient
+from numpygeons.target.potential import Evaluate, State, gradient
 
 
 def leapfrog(

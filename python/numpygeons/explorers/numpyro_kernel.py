@@ -23,7 +23,7 @@ from numpygeons._core.engine import tuned_steps
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import Noise, NoiseShape, RoundOutcome, Start
 from numpygeons.explorers.scale import carried_over, neighbour_variances
-from numpygeons.potential import Evaluate, State, gradient, log_density
+from numpygeons.target.potential import Evaluate, State, gradient, log_density
 
 FIRST_SCALED_ROUND = 3  # earlier rounds have too few visits
 SHORT_ROUND = 64  # scans; in shorter rounds the step makes up for a change of scale

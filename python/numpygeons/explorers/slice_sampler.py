@@ -18,7 +18,7 @@ from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import Noise, NoiseShape, RoundOutcome, Start
 from numpygeons.explorers.parameters import take_counts, take_reals
 from numpygeons.explorers.scale import carried_over, neighbour_variances
-from numpygeons.potential import Evaluate, State, log_density
+from numpygeons.target.potential import Evaluate, State, log_density
 
 FIRST_SCALED_ROUND = 3  # earlier rounds have too few visits
 DIRECTIONS = ("coordinates", "random")
