@@ -32,6 +32,7 @@ def seconds_per_scan(
     import numpygeons
     from numpygeons.parallel.team import Interrupts, Team
     from numpygeons.rounds.rounds import Rounds
+    from numpygeons.rounds.scan_round import Watch
     from numpygeons.settings import Settings
     from numpygeons.target.path import as_path
 
@@ -43,11 +44,11 @@ def seconds_per_scan(
     number = (options.scans - 1).bit_length()
     for _ in range(number - 1):
         rounds.advance(lambda *_: None)
-    interrupts = Interrupts(rounds.team.ranks, rounds._coordinator)
+    watch = Watch(lambda *_: None, None, Interrupts(rounds.team.ranks, rounds._coordinator))
     times = []
     for _ in range(1 + options.repeats):
         start = time.perf_counter()
-        rounds._scans(rounds.state, rounds.driver, lambda *_: None, None, interrupts)
+        rounds._scans.run(rounds.state, rounds.driver, watch, None)
         times.append((time.perf_counter() - start) / 2**number)
     return statistics.median(times[1:])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from numpygeons._core.random import jax_keys
 from numpygeons.arrays import Array, Integers
 from numpygeons.errors import NumericalError
+from numpygeons.records import RoundRecord
 from numpygeons.target.path import Path
 from numpygeons.target.potential import Evaluate, State, raw_state
 from numpygeons.xla.compilation import (
@@ -238,3 +240,19 @@ def truncation(counts: Integers, n_draws: int) -> tuple[float, float]:
         return 0.0, 0.0
     share = unlikely / (unlikely + kept)
     return float(np.log1p(-share)), share / kept
+
+
+def with_reference_draws(record: RoundRecord, counts: Integers) -> RoundRecord:
+    """A round's record with what is known of its reference draws, and log Z with what they miss.
+
+    `counts`: sums of those of `Batch`, shape (3,).
+    """
+    missing, variance = truncation(counts, record.n_scans)
+    return replace(
+        record,
+        n_redrawn=int(counts[0]),
+        n_redrawn_likely=int(counts[1]),
+        n_not_a_number=int(counts[2]),
+        log_z=record.log_z + missing,
+        log_z_variance=record.log_z_variance + variance,
+    )
