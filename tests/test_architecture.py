@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from support import ROOT
+
 CORE = ROOT / "cpp" / "numpygeons"
 PACKAGE = ROOT / "python" / "numpygeons"
 

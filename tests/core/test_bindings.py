@@ -3,20 +3,18 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from numpygeons import _core
 from numpygeons._core import engine, random, tempering
-
-FUZZ = Path(__file__).with_name("fuzz_bindings.py")
+from support import program
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_calls_with_any_arguments_return_or_raise(seed):
-    command = [sys.executable, str(FUZZ), _core.__file__, "2000", str(seed)]
+    command = [sys.executable, program("fuzz_bindings"), _core.__file__, "2000", str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     said = re.fullmatch(r"2000 calls: (\d+) returned, (\d+) raised", done.stdout.strip())

@@ -1,11 +1,11 @@
 """Tests log Z along the schedule, and differences of it."""
 
-import evidence_oracle as oracle
 import numpy as np
 import pytest
-from evidence_problems import coin_draws, coin_log_z, normal_round, shuffled_replicas
 
+import support.evidence_oracle as oracle
 from numpygeons._core import evidence
+from support.evidence_problems import coin_draws, coin_log_z, normal_round, shuffled_replicas
 
 BOTH = pytest.mark.parametrize("budget", [1e9, 0], ids=["mbar", "bennett"])
 

@@ -1,11 +1,11 @@
 """Tests log Z of one round: pairs, all chains, edge cases."""
 
-import evidence_oracle as oracle
 import numpy as np
 import pytest
-from evidence_problems import normal_round, shuffled_replicas
 
+import support.evidence_oracle as oracle
 from numpygeons._core import evidence
+from support.evidence_problems import normal_round, shuffled_replicas
 
 SHAPES = [(64, 2), (101, 3), (130, 6), (97, 11), (65, 17)]
 

@@ -3,9 +3,9 @@
 import re
 
 import numpy as np
-from evidence_problems import RareMode, normal_round
 
 from numpygeons._core import evidence
+from support.evidence_problems import RareMode, normal_round
 
 
 def travelling(n, n_chains):

@@ -1,13 +1,13 @@
 """Tests the errors: of series, by tours, pooled over rounds, and of the swaps."""
 
-import evidence_oracle as oracle
 import numpy as np
 import pytest
-from evidence_problems import RareMode, coin_log_z, normal_round, sticky_coin_rounds
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
+import support.evidence_oracle as oracle
 from numpygeons._core import evidence
+from support.evidence_problems import RareMode, coin_log_z, normal_round, sticky_coin_rounds
 
 STICKY_BETAS = np.array([0, 0.008, 0.03, 0.075, 0.16, 0.32, 0.58, 1])
 

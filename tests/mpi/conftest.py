@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-PROGRAMS = Path(__file__).with_name("programs.py")
-PACKAGE = Path(__file__).resolve().parents[2] / "python"
+from support import ROOT, program
+
+PACKAGE = ROOT / "python"
 # Open MPI: more ranks than cores, and as root, as containers have it. Others ignore these.
 OPEN_MPI = {
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
@@ -37,9 +38,10 @@ def mpiexec() -> str:
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """This one, with the package under test where this checkout has a compiled core."""
-    path = os.environ.get("PYTHONPATH", "")
+    folders = [str(ROOT / "tests"), str(ROOT / "examples"), os.environ.get("PYTHONPATH", "")]
     if any((PACKAGE / "numpygeons").glob("_core*.so")):
-        path = os.pathsep.join(filter(None, [str(PACKAGE), path]))
+        folders.insert(0, str(PACKAGE))
+    path = os.pathsep.join(filter(None, folders))
     return {**os.environ, **OPEN_MPI, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
 
 
@@ -54,7 +56,7 @@ def start(mpiexec: str, environment: dict[str, str]) -> Launch:
     def launch(
         n: int, *words: str, timeout: float = 60, unseen: bool = False, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        rank = [sys.executable, str(PROGRAMS), *words]
+        rank = [sys.executable, program("programs"), *words]
         if unseen:
             rank = ["sh", "-c", f"{shlex.join(rank)}; code=$?; sleep 25; exit $code"]
         return subprocess.run(

@@ -8,7 +8,7 @@ import numpygeons
 from numpygeons import ChildProcess, RunError, pigeons
 from numpygeons.checkpoint.folder import finished_rounds
 from numpygeons.distributed.ranks_log import notes
-from small_models import eight_schools, normal
+from support.small_models import eight_schools, normal
 
 
 @pytest.mark.parametrize("n_processes", [2, 3])

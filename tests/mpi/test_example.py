@@ -3,13 +3,13 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import numpygeons
+from support import ROOT
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "mpi.py"
+EXAMPLE = ROOT / "examples" / "mpi.py"
 
 
 @pytest.mark.parametrize("n_ranks", [2, 3])

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +14,11 @@ import pytest
 from numpygeons import load, pigeons
 from numpygeons.checkpoint.folder import finished_rounds
 from numpygeons.distributed.supervisor import descendants
-from run_digest import digest
-from small_models import eight_schools
+from support import program
+from support.run_digest import digest
+from support.small_models import eight_schools
 
-PROGRAM = str(Path(__file__).with_name("faulty_runs.py"))
+PROGRAM = program("faulty_runs")
 LINE = re.compile(r"^rank (\d): (.*?) *$", re.MULTILINE)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from support import ROOT, program
 
 
 def lines_of(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -67,7 +67,7 @@ def test_ranks_without_mpi4py_are_told_what_to_install(start):
 def test_a_launcher_of_another_mpi_is_named(environment):
     pytest.importorskip("mpi4py")
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("programs.py")), "who"],
+        [sys.executable, program("programs"), "who"],
         env={**environment, "MV2_COMM_WORLD_SIZE": "4"},  # neither MPICH nor Open MPI reads it
         capture_output=True,
         text=True,

@@ -5,12 +5,12 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from same_bits import EXPLORERS, MODELS, Configuration, as_words
 
-PROGRAM = Path(__file__).with_name("same_bits.py")
+from support import program
+from support.same_bits import EXPLORERS, MODELS, Configuration, as_words
+
 LEVELS = {
     "model": list(MODELS),
     "explorer": list(EXPLORERS),
@@ -100,7 +100,7 @@ def digests(request, tmp_path_factory, environment):
             launcher = [request.getfixturevalue("mpiexec"), "-n", str(n_processes)]
         words = [str(n_threads), str(folder), as_words(configurations)]
         done = subprocess.run(
-            [*launcher, sys.executable, str(PROGRAM), *words],
+            [*launcher, sys.executable, program("same_bits"), *words],
             env=environment,
             capture_output=True,
             text=True,

@@ -11,7 +11,7 @@ import pytest
 from numpygeons import ChildProcess, RunError
 from numpygeons.distributed.ranks_log import notes
 from numpygeons.distributed.supervisor import descendants
-from processes_of_tests import alive, until
+from support.processes_of_tests import alive, until
 
 RANK = """
 import json, os, signal, socket, sys, time
