@@ -323,7 +323,7 @@ def test_a_round_taken_up_in_its_middle_has_the_same_bits(tmp_path, monkeypatch)
     folder = tmp_path / "run"
     pt = run(**settings | {"n_rounds": 11}, checkpoint=folder)
 
-    original = numpygeons.rounds.rounds.Rounds._show
+    original = numpygeons.rounds.scan_round.Scans._show
 
     def killed(self, *arguments, **named):
         original(self, *arguments, **named)
@@ -332,7 +332,7 @@ def test_a_round_taken_up_in_its_middle_has_the_same_bits(tmp_path, monkeypatch)
             raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr("numpygeons.rounds.rounds.Rounds._show", killed)
+        patch.setattr("numpygeons.rounds.scan_round.Scans._show", killed)
         with pytest.raises(SystemExit):
             pigeons(pt, n_rounds=12, show_report=False)
     loaded = load(folder)

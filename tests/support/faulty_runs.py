@@ -17,6 +17,7 @@ import numpyro.distributions as dist
 
 from numpygeons import SliceSampler, load, pigeons
 from numpygeons.parallel.ranks import find_ranks
+from numpygeons.rounds import rounds
 from numpygeons.rounds.rounds import Rounds
 from support.own_explorers import Walk
 from support.run_digest import digest
@@ -118,14 +119,14 @@ def interrupted(folder, which):
 def interrupted_between(which):
     """Ctrl-C while a rank adapts, where no scan is under way."""
     warnings.simplefilter("ignore")
-    adapted = Rounds._adapted
+    adapted = rounds.adapted
 
-    def interrupt(self, before, *arguments):
+    def interrupt(before, *arguments):
         if before.round == 3 and find_ranks().rank == int(which):
             os.kill(os.getpid(), signal.SIGINT)
-        return adapted(self, before, *arguments)
+        return adapted(before, *arguments)
 
-    Rounds._adapted = interrupt
+    rounds.adapted = interrupt
     go_on(run(n_rounds=8))
 
 
