@@ -8,15 +8,13 @@ import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from numpygeons.api import load, pigeons
-from numpygeons.checkpoint.loading import read_results
+from numpygeons.checkpoint.loading import read_records
 from numpygeons.distributed.call import read_call
 from numpygeons.distributed.ranks_log import own_rank, rank_log
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
-from numpygeons.result import PT
+from numpygeons.runs.report import table
 
 INTERRUPTED = 130  # as shells call what SIGINT ended
 WRONG = 2  # what was asked for cannot be done
@@ -80,12 +78,11 @@ def run(folder: Path) -> int:
 def report(folder: Path) -> int:
     """Prints the table of the run in the folder; runs no code of it."""
     try:
-        settings, state = read_results(folder)
+        records = read_records(folder)
     except (CheckpointError, OSError) as error:
         print(f"numpygeons: {error}", file=sys.stderr)
         return WRONG
-    stored: Any = SimpleNamespace(settings=settings, state=state)  # all of `Rounds` that it reads
-    print(PT(stored, lambda *_: None).report())
+    print(table(records))
     return 0
 
 

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, NamedTuple, cast, overload
 
-from numpygeons.checkpoint.folder import DRAWS, Folder, check_argument, describe, keep
-from numpygeons.checkpoint.loading import load_run
+from numpygeons.checkpoint.description import describe
+from numpygeons.checkpoint.folder import Folder, check_argument
 from numpygeons.distributed.result import Result
 from numpygeons.distributed.start import Place, check_place, start
-from numpygeons.errors import NumericalError, warn_user
 from numpygeons.explorers.base import Explorer
-from numpygeons.explorers.checks import check_members, check_sizes, is_trusted
+from numpygeons.explorers.checks import check_members, check_sizes
 from numpygeons.explorers.hmc import HMC
 from numpygeons.parallel.ranks import find_ranks
-from numpygeons.parallel.signals import is_ending, listening, raise_if_interrupted
+from numpygeons.parallel.signals import listening
 from numpygeons.parallel.team import Team
 from numpygeons.result import PT
-from numpygeons.rounds.rounds import Rounds
-from numpygeons.runs.checked_round import as_checked_round, check_round
-from numpygeons.runs.report import Reporter, header, verdict
+from numpygeons.runs.checked_round import as_checked_round
+from numpygeons.runs.going_on import refuse_arguments, refuse_changes
+from numpygeons.runs.run import Checkpoint, Run
 from numpygeons.settings import (
-    Default,
     DefaultInteger,
     DefaultName,
     Lanes,
@@ -38,7 +33,6 @@ from numpygeons.settings import (
     check_workers,
 )
 from numpygeons.target.path import JaxTarget, NumPyroPath, as_path
-from numpygeons.target.path import Path as Tempered
 from numpygeons.xla.compilation_cache import kept_programs
 
 Target = Callable[..., Any] | NumPyroPath | JaxTarget | PT
@@ -195,19 +189,18 @@ def pigeons(
         driver=str(driver) if isinstance(driver, str) else driver,
         lanes=as_lanes(lanes),
     )
-    n_processes = team.ranks.size if on is None else on.n_processes
-    check_workers(driver, n_processes, team.n_threads)
+    check_workers(driver, team.ranks.size if on is None else on.n_processes, team.n_threads)
+    how = _How(team, on, checkpoint, checked_round, show_report)
     with team.one_voice(), team.one_run(), listening(ends=False):
         team.require_the_same_call(
             checkpoint=checkpoint if isinstance(checkpoint, bool) else os.fspath(checkpoint),
             checked_round=checked_round,
-            show_report=bool(show_report),
+            show_report=show_report,
             settings=settings,
             explorer=explorer,
             rounds=len(target.rounds) if isinstance(target, PT) else 0,
         )
         if isinstance(target, PT):
-            arguments = {"model_args": model_args, "model_kwargs": model_kwargs}
             asked = {
                 "n_chains": n_chains,
                 "seed": seed,
@@ -215,79 +208,73 @@ def pigeons(
                 "lanes": lanes,
                 "record": record,
             }
-            _refuse_changes(target, settings, arguments, asked, explorer)
-            total = max(settings.n_rounds, target._rounds.settings.n_rounds)
-            checked = as_checked_round(checked_round, len(target.rounds), total)
-            if on is not None:
-                return start(on, _folder_of(target, checkpoint), total, show_report, checked)
-            if checkpoint is not False:
-                team.on_first_rank(partial(target._keep, checkpoint))
-                target._folder = team.ranks.broadcast(target._folder)
-            target._rounds.work_with(team)
-            _continue(target, total, show_report, checked)
-            return target
-        checked = as_checked_round(checked_round, 0, settings.n_rounds)
-        if explorer is not None:
-            check_members(explorer)
-        if callable(target):
-            target = NumPyroPath(target, model_args, model_kwargs)
-            model_args, model_kwargs = (), None
-        path = as_path(target, model_args, model_kwargs)
-        explorer = explorer or HMC()
-        check_sizes(explorer, settings.n_chains, path.dimension)
-        if on is not None:
-            made = Folder.make(checkpoint or True, describe(target, explorer, settings, path))
-            return start(on, made.path, settings.n_rounds, show_report, checked)
-        pt = _started(target, path, explorer, settings, team, checkpoint, show_report)
-        _continue(pt, settings.n_rounds, show_report, checked)
-        return pt
+            run = target._run
+            refuse_arguments(model_args=model_args, model_kwargs=model_kwargs)
+            refuse_changes(run, settings, asked, explorer)
+            return _go_on(target, settings.n_rounds, how)
+        return _begin(target, model_args, model_kwargs, explorer, settings, how)
 
 
-def _started(
+class _How(NamedTuple):
+    """Where and how rounds are done; none of it changes their results."""
+
+    team: Team
+    on: Place | None
+    checkpoint: Checkpoint
+    checked_round: int | None
+    show_report: bool
+
+    def do_rounds(self, run: Run, total: int, checked: int) -> None:
+        run.go_on(total, show_report=self.show_report, checked_round=checked)
+
+
+def _begin(
     target: Any,
-    path: Tempered,
-    explorer: Explorer,
+    model_args: tuple[Any, ...],
+    model_kwargs: Mapping[str, Any] | None,
+    explorer: Explorer | None,
     settings: Settings,
-    team: Team,
-    checkpoint: Any,
-    show_report: bool,
-) -> PT:
-    """A run before its first round, with its folder if it has one."""
-    folder: Folder | None = None
-    if checkpoint is not False:
-        made = team.on_first_rank(
-            lambda: Folder.make(checkpoint, describe(target, explorer, settings, path))
-        )
-        folder = team.ranks.broadcast(made)
-    elif "disk" in settings.record:
-        raise ValueError(
-            "the recorder 'disk' writes to the folder of checkpoint=: got checkpoint=False; ask "
-            "for checkpoint=True or name a folder"
-        )
-    if show_report and team.ranks.rank == 0:
-        print("compiling ...", flush=True)
-    try:
-        rounds = Rounds(path, explorer, settings, target, team)
-    except Exception:
-        if folder is not None and team.ranks.rank == 0:
-            folder.discard()
-        raise
-    return PT(rounds, partial(_continue, show_report=show_report), folder)
+    how: _How,
+) -> PT | Result:
+    """A new run."""
+    checked = as_checked_round(how.checked_round, 0, settings.n_rounds)
+    if explorer is not None:
+        check_members(explorer)
+    if callable(target):
+        target = NumPyroPath(target, model_args, model_kwargs)
+        model_args, model_kwargs = (), None
+    path = as_path(target, model_args, model_kwargs)
+    explorer = explorer or HMC()
+    check_sizes(explorer, settings.n_chains, path.dimension)
+    if how.on is not None:
+        made = Folder.make(how.checkpoint or True, describe(target, explorer, settings, path))
+        return start(how.on, made.path, settings.n_rounds, how.show_report, checked)
+    run = Run.begun(
+        target,
+        path,
+        explorer,
+        settings,
+        how.team,
+        checkpoint=how.checkpoint,
+        show_report=how.show_report,
+    )
+    how.do_rounds(run, settings.n_rounds, checked)
+    return PT(run)
 
 
-def _write_samples(pt: PT, folder: Folder) -> None:
-    """Leaves the draws by site beside the checkpoints."""
-    samples = pt._kept_samples()
-    if samples is not None:
-        folder.write_samples(len(pt.rounds), samples)
-
-
-def _folder_of(pt: PT, checkpoint: Any) -> Path:
-    """Where the run is written down, to go on in other processes: its own folder, unless
-    `checkpoint` names another."""
-    if pt._folder is not None and isinstance(checkpoint, bool):
-        return pt._folder.path
-    return keep(pt._rounds, pt._run, checkpoint or True).path
+def _go_on(pt: PT, n_rounds: int, how: _How) -> PT | Result:
+    """A run that there is, here or elsewhere."""
+    run = pt._run
+    total = max(n_rounds, run.rounds.settings.n_rounds)
+    checked = as_checked_round(how.checked_round, len(pt.rounds), total)
+    if how.on is not None:
+        folder = run.place_to_go_on(how.checkpoint)
+        return start(how.on, folder, total, how.show_report, checked)
+    if how.checkpoint is not False:
+        run.keep(how.checkpoint, how.team)
+    run.rounds.work_with(how.team)
+    how.do_rounds(run, total, checked)
+    return pt
 
 
 @kept_programs()
@@ -309,113 +296,4 @@ def load(path_or_result: Any) -> PT:
         When there is no run, it is damaged, or its model has changed its shape. Where the last
         round alone is damaged, a warning says so and the round before it is taken.
     """
-    loaded = load_run(path_or_result)
-    pt = PT(loaded.rounds, partial(_continue, show_report=True), loaded.folder, loaded.run)
-    pt.interrupted = len(pt.rounds) < loaded.rounds.settings.n_rounds
-    return pt
-
-
-def _refuse_changes(
-    pt: PT,
-    settings: Settings,
-    arguments: Mapping[str, Any],
-    asked: Mapping[str, Any],
-    explorer: Explorer | None,
-) -> None:
-    """A run that goes on keeps its target and its settings: what is given is not ignored, but must
-    agree. `arguments` are those of a model, `asked` are settings as they were asked for."""
-    for name, value in arguments.items():
-        if value:
-            raise ValueError(
-                f"{name} cannot be given when a run goes on, which has its model and its data: got "
-                f"{value!r}; for other data start a new run, pigeons(model, {name}=...)"
-            )
-    given = (name for name, value in asked.items() if not isinstance(value, Default | None))
-    for name in sorted(given):
-        got, had = getattr(settings, name), getattr(pt._rounds.settings, name)
-        if got != had:
-            raise ValueError(f"{name} cannot change when a run goes on: got {got!r}, had {had!r}")
-    if explorer is not None and explorer != pt._rounds.explorer:
-        raise ValueError(
-            f"explorer cannot change when a run goes on: got {explorer!r}, "
-            f"had {pt._rounds.explorer!r}"
-        )
-
-
-@kept_programs()
-def _continue(pt: PT, total: int, show_report: bool, checked: int = 0) -> None:
-    """Runs rounds until there are `total`, and the round `checked` again alone. Ctrl-C ends it,
-    leaving the finished ones. SIGTERM does so too where there is a folder, and the process ends."""
-    with listening(ends=pt._folder is not None):
-        _run_rounds(pt, total, show_report, checked)
-
-
-def _run_rounds(pt: PT, total: int, show_report: bool, checked: int) -> None:
-    rounds = pt._rounds
-    rounds.settings = replace(rounds.settings, n_rounds=max(total, rounds.settings.n_rounds))
-    if rounds.state.round >= total:
-        return
-    folder, team = pt._folder, rounds.team
-    if folder is not None:
-        team.on_first_rank(lambda: folder.ask_for(rounds.settings))
-        rounds.draws_folder = folder.path / DRAWS
-    elif "disk" in rounds.settings.record:
-        raise ValueError(
-            "the recorder 'disk' writes to the run's folder, and this run has none: name one by "
-            "pigeons(pt, checkpoint=...)"
-        )
-    rounds.prepare()
-    raise_if_interrupted()
-    pt.interrupted = False
-    with (
-        team.one_run(),
-        rounds.interrupts() as interrupts,
-        Reporter(
-            show=show_report and team.ranks.rank == 0,
-            n_scans=2 ** (total + 1) - 2 ** (rounds.state.round + 1),
-        ) as reporter,
-    ):
-        seconds = rounds.programs.seconds
-        if rounds.state.round == 0 or seconds > 0:
-            reporter.say(f"compiled in {seconds:.1f} s")
-        if folder is not None:
-            reporter.say(f"checkpoints in {folder.path}")
-        reporter.say(header(reporter.width))
-        try:
-            while rounds.state.round < total:
-                watch = None if folder is None else folder.watch(rounds.state.round + 1)
-                before = rounds.state
-                record = rounds.advance(reporter.scans, watch, interrupts)
-                pt.forget_samples()
-                if folder is not None:
-                    team.on_first_rank(lambda: folder.write(rounds.state))
-                reporter.finished(record)
-                if record.round == checked:
-                    check_round(rounds, before)
-                    reporter.say(f"round {checked} has the same bits in one process of one thread")
-        except NumericalError as error:
-            if not is_trusted(rounds.explorer):
-                error.add_note(
-                    f"where beta > 0, {type(rounds.explorer).__name__}.explore returned that "
-                    "state: it must give finite coordinates, densities and statistics, and keep "
-                    "the old state where a move ends elsewhere"
-                )
-            raise
-        except KeyboardInterrupt:
-            if rounds.state.round == 0:
-                raise
-            pt.interrupted = True
-            if folder is not None:  # the interrupt may have met the writing
-                team.on_first_rank(lambda: folder.write(rounds.state))
-        if folder is not None and not is_ending():
-            team.on_first_rank(lambda: _write_samples(pt, folder))
-        reporter.say(verdict(pt.rounds))
-    if pt.interrupted:
-        warn_user(
-            f"interrupted in round {rounds.state.round + 1} of {total}: the result holds the "
-            f"{rounds.state.round} finished rounds; pigeons(pt, n_rounds={total}) goes on"
-        )
-    if not show_report and team.ranks.rank == 0:
-        for flag in pt.flags:
-            if flag.severity == "wrong":
-                warn_user(str(flag))
+    return PT(Run.loaded(path_or_result))

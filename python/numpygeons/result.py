@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from numpygeons._core import evidence, tempering
-from numpygeons._core.engine import RoundData
-from numpygeons._core.evidence import PooledEvidence, RoundEvidence, round_evidence, stepping_stone
-from numpygeons.arrays import Floats, Reals, read_only
+from numpygeons._core import tempering
+from numpygeons._core.evidence import PooledEvidence, stepping_stone
+from numpygeons.arrays import Floats
 from numpygeons.records import Flag, RoundRecord
-from numpygeons.rounds.reference_draws import truncation
 from numpygeons.rounds.rounds import Rounds
-from numpygeons.rounds.run_state import Between
 from numpygeons.runs.evidence import pooled_evidence, student_interval
 from numpygeons.runs.flags import flags_of, is_sound
+from numpygeons.runs.report import table
+from numpygeons.runs.run import Run
 from numpygeons.settings import as_count
-from numpygeons.target.map_draws import map_draws
-
-if TYPE_CHECKING:
-    from numpygeons.checkpoint.folder import Folder, Run
 
 
 class PT:
@@ -44,18 +36,14 @@ class PT:
     (256,)
     """
 
-    def __init__(
-        self,
-        rounds: Rounds,
-        continue_run: Callable[[PT, int], None],
-        folder: Folder | None = None,
-        run: Run | None = None,
-    ) -> None:
-        self._rounds = rounds
-        self._continue_run = continue_run
-        self._folder = folder  # written to as the run goes on
-        self._run = run if folder is None else folder.run  # who it is, once it was written down
-        self.interrupted = False
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether rounds are missing of those that were asked for: Ctrl-C, or a run loaded as it
+        was."""
+        return self._run.interrupted
 
     def __repr__(self) -> str:
         done = f"{len(self.rounds)} rounds" if self.rounds else "no finished round"
@@ -67,21 +55,17 @@ class PT:
     # Records
 
     @property
+    def _rounds(self) -> Rounds:
+        return self._run.rounds
+
+    @property
     def rounds(self) -> tuple[RoundRecord, ...]:
         """One record per finished round, in order."""
         return self._rounds.state.records
 
     @property
     def _last(self) -> RoundRecord:
-        if not self.rounds:
-            raise RuntimeError("no round is finished: nothing was measured; ask for n_rounds >= 1")
-        return self.rounds[-1]
-
-    @property
-    def _state(self) -> Between:
-        """After the last round; says so where there is none."""
-        self._last  # noqa: B018
-        return self._rounds.state
+        return self._run.last_round.record
 
     @property
     def schedule(self) -> Floats:
@@ -105,33 +89,18 @@ class PT:
 
     # Draws
 
-    @cached_property
-    def _samples(self) -> dict[str, npt.NDArray[Any]]:
-        sites = map_draws(self._rounds.path, self._draws[0])
-        return {name: read_only(values) for name, values in sites.items()}
-
-    @cached_property
-    def _draws(self) -> tuple[Reals, Floats]:
-        """Unconstrained states and log gamma_0."""
-        traces = self._state.traces
-        assert traces is not None
-        x, log_reference = traces.draws()
-        return read_only(x), read_only(log_reference)
-
     @property
     def samples(self) -> dict[str, npt.NDArray[Any]]:
         """Latent and deterministic sites at the target, in constrained space and scan order;
         each of shape (n_draws, *site_shape), read-only."""
-        return dict(self._samples)
+        return dict(self._run.last_round.sites)
 
     @property
     def log_density(self) -> dict[str, Floats]:
         """`log_reference` (log gamma_0, with the determinant of the transforms) and
         `log_likelihood` (V) of each draw, shape (n_draws,) each, nats."""
-        data = self._state.data
-        assert data is not None
-        v = read_only(np.array(data.v[:, -1]))
-        return {"log_reference": self._draws[1], "log_likelihood": v}
+        last = self._run.last_round
+        return {"log_reference": last.draws[1], "log_likelihood": last.v}
 
     @property
     def index_process(self) -> npt.NDArray[np.uint32]:
@@ -140,23 +109,15 @@ class PT:
             raise RuntimeError(
                 "the index process was not kept: ask for the recorder 'index_process'"
             )
-        data = self._state.data
-        assert data is not None
-        return read_only(np.array(data.replicas))
+        return self._run.last_round.index_process
 
     def mean(self) -> dict[str, npt.NDArray[Any]]:
         """Mean of each site over the last round's draws; needs the recorder 'online'."""
-        return self._moments()[0]
+        return self._run.last_round.moments()[0]
 
     def var(self) -> dict[str, npt.NDArray[Any]]:
         """Variance (divisor n - 1) of each site; needs the recorder 'online'."""
-        return self._moments()[1]
-
-    def _moments(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]]:
-        traces = self._state.traces
-        if traces is None or traces.online is None:
-            raise RuntimeError("moments were not kept: ask for the recorder 'online'")
-        return traces.online.mean, traces.online.variance
+        return self._run.last_round.moments()[1]
 
     # Evidence
 
@@ -207,36 +168,11 @@ class PT:
         betas, log_z, error : arrays of one shape
             Errors along the curve are strongly correlated.
         """
-        data = self._state.data
+        last = self._run.last_round
         wanted = np.asarray(self.schedule if betas is None else betas, np.float64)
         if wanted.size and not (np.all(wanted >= 0) and np.all(wanted <= 1)):
             raise ValueError(f"betas must lie in [0, 1]: got {wanted}")
-        if data is None or len(self.schedule) == 1:
-            raise RuntimeError("one chain gives no evidence: ask for n_chains >= 2")
-        log_z, variance, _ = evidence.log_z_curve(
-            data.v, data.replicas, self.schedule, self._round_evidence(data), wanted.ravel()
-        )
-        last, shape = self._last, wanted.shape
-        # As in the round's log Z: draws of the reference that were made again.
-        missing, missing_variance = truncation(
-            np.array([last.n_redrawn, last.n_redrawn_likely]), last.n_scans
-        )
-        log_z, variance = np.reshape(log_z, shape), np.reshape(variance, shape)
-        above = wanted > 0
-        return (
-            wanted,
-            log_z + np.where(above, missing, 0.0),
-            np.sqrt(variance + np.where(above, missing_variance, 0.0)),
-        )
-
-    def _round_evidence(self, data: RoundData) -> RoundEvidence:
-        """Of the last round; a loaded run does not have it yet."""
-        state, betas = self._state, self.schedule
-        if state.evidence is not None:
-            return state.evidence
-        evidence = round_evidence(data.v, data.replicas, betas, bool(betas[0] == 0))
-        self._rounds.state = replace(state, evidence=evidence)
-        return evidence
+        return (wanted, *last.log_z_curve(wanted))
 
     @property
     def flags(self) -> tuple[Flag, ...]:
@@ -281,8 +217,6 @@ class PT:
 
     def report(self) -> str:
         """The table printed during the run, and what to think of it."""
-        from numpygeons.runs.report import table
-
         return table(self.rounds)
 
     def to_arviz(self, *, log_likelihood: bool | None = None) -> Any:
@@ -296,13 +230,14 @@ class PT:
         """
         from numpygeons.to_arviz import to_arviz
 
-        density, x = self.log_density, self._draws[0]
+        last = self._run.last_round
+        x, log_reference = last.draws
         return to_arviz(
             self._rounds.path,
             x,
-            self.samples,
-            density["log_reference"],
-            density["log_likelihood"],
+            last.sites,
+            log_reference,
+            last.v,
             log_likelihood=log_likelihood,
         )
 
@@ -315,18 +250,14 @@ class PT:
         TypeError, ValueError
             When `n_rounds` is not a whole number from 1 on.
         """
-        self._continue_run(self, len(self.rounds) + as_count("n_rounds", n_rounds))
+        self._run.go_on(len(self.rounds) + as_count("n_rounds", n_rounds))
         return self
-
-    def forget_samples(self) -> None:
-        """Drops the cached constrained draws: they belong to a round that is no longer the last."""
-        for name in ("_samples", "_draws"):
-            self.__dict__.pop(name, None)
 
     @property
     def folder(self) -> Path | None:
         """Where the run is written down after every round; None without checkpoints."""
-        return None if self._folder is None else self._folder.path
+        folder = self._run.folder
+        return None if folder is None else folder.path
 
     def save(self, path: Any) -> None:
         """Writes the run to a folder that is new, empty or its own, for `numpygeons.load`. Of
@@ -341,57 +272,24 @@ class PT:
         TypeError
             When the model or the explorer cannot be pickled.
         """
-        from numpygeons.checkpoint.folder import save
-
-        if self._rounds.team.ranks.rank > 0:
-            return
-        self._run = save(self._rounds, self._run, path, self._kept_samples())
-
-    def _kept_samples(self) -> dict[str, npt.NDArray[Any]] | None:
-        """The samples, where memory holds the draws."""
-        traces = self._rounds.state.traces
-        return self.samples if traces is not None and traces.keeps_draws else None
+        self._run.save(path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled whole, draws and target, to be read and to go on in any process; a copy has no
         folder, so that two runs do not write to one. Raises TypeError when the model or the
         explorer cannot be pickled."""
-        from numpygeons.checkpoint.value import pack
-
-        made = self.__dict__.get("_samples")
-        return _unpacked, (
-            pack(self._rounds, self._run),
-            self._continue_run,
-            self.interrupted,
-            made,
-        )
+        return _unpacked, self._run.packed()
 
     def __copy__(self) -> PT:
         """A run that goes on by itself; what is finished is shared, and cannot be changed."""
-        copied = PT(self._rounds.copied(), self._continue_run)
-        copied.interrupted = self.interrupted
-        return copied
+        return PT(self._run.copied())
 
     def __deepcopy__(self, memo: Any) -> PT:
         return self.__copy__()
 
-    def _keep(self, checkpoint: Any) -> None:
-        """Writes the run down as it is, and from now on after every round."""
-        from numpygeons.checkpoint.folder import keep
 
-        if self._folder is None or checkpoint is not True:
-            self._folder = keep(self._rounds, self._run, checkpoint)
-            self._run = self._folder.run
-
-
-def _unpacked(packed: Any, continue_run: Any, interrupted: bool, samples: Any) -> PT:
-    from numpygeons.checkpoint.value import unpack
-
-    pt = PT(unpack(packed), continue_run)
-    pt.interrupted = interrupted
-    if samples is not None:
-        pt.__dict__["_samples"] = {name: read_only(values) for name, values in samples.items()}
-    return pt
+def _unpacked(*packed: Any) -> PT:
+    return PT(Run.unpacked(*packed))
 
 
 def get_sample(pt: PT) -> dict[str, npt.NDArray[Any]]:
@@ -415,8 +313,7 @@ def stepping_stone_pair(pt: PT) -> tuple[float, float]:
     For comparison only: both are biased at finite lengths, and the backward one is inconsistent
     where the likelihood is zero on part of the reference.
     """
-    data = pt._rounds.state.data
-    if data is None or len(pt.schedule) == 1:
+    if not pt.rounds or len(pt.schedule) == 1:
         raise RuntimeError("stepping stones need a finished round and n_chains >= 2")
-    forward, backward = stepping_stone(data.v, pt.schedule)
+    forward, backward = stepping_stone(pt._run.last_round.data.v, pt.schedule)
     return float(np.sum(forward)), float(np.sum(backward))

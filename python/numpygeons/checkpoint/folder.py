@@ -12,23 +12,18 @@ The last `KEPT` rounds stay; each is enough to go on from.
 from __future__ import annotations
 
 import os
-import platform
 import re
-import secrets
 import shutil
 import time
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from numpygeons.checkpoint import file
-from numpygeons.checkpoint.origin import pickled
-from numpygeons.checkpoint.plain import Arrays, put_together, take_apart
+from numpygeons.checkpoint.description import RUN, Description, describe
+from numpygeons.checkpoint.plain import Arrays
 from numpygeons.checkpoint.state import midway_to_arrays, to_arrays
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
 from numpygeons.private_files import TEMPORARY, make_folders, temporary_name
@@ -36,7 +31,6 @@ from numpygeons.rounds.rounds import Rounds
 from numpygeons.rounds.run_state import Between, Midway
 from numpygeons.settings import Settings
 
-RUN = "run.checkpoint"
 DRAWS = "draws"  # folder of the recorder "disk"
 ROUND = re.compile(r"round-(\d+)\.checkpoint")
 SAMPLES = re.compile(r"round-(\d+)\.samples\.npz")
@@ -44,81 +38,6 @@ UNFINISHED = re.compile(r"round-(\d+)\.unfinished")
 SECONDS = "NUMPYGEONS_CHECKPOINT_SECONDS"  # between two looks at a long round; 60 unless set
 LARGEST_SHARE = 0.05  # of the time, that writing unfinished rounds may take
 KEPT = 3  # rounds; a file that is damaged later leaves two to go on from
-PACKAGES = ("numpygeons-core", "jax", "jaxlib", "numpyro", "numpy", "cloudpickle")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Run:
-    """What a run is, without how it stands."""
-
-    id: str
-    settings: Settings
-    origin: bytes  # target and explorer
-    dtype: str
-    coordinates: tuple[str, ...]  # names; their number is the dimension
-    grows: bool = True  # whether the folder is written to as the run goes on
-    versions: str = ""
-
-    def write(self, folder: Path) -> None:
-        """Writes the run file."""
-        arrays: Arrays = {"origin": np.frombuffer(self.origin, np.uint8)}
-        names = ("id", "settings", "dtype", "coordinates", "grows", "versions")
-        header = {name: take_apart(getattr(self, name), name, arrays) for name in names}
-        file.write(folder / RUN, arrays, {"kind": file.RUN, **header})
-
-    @staticmethod
-    def read(folder: Path) -> Run:
-        """Reads the run file.
-
-        Raises
-        ------
-        CheckpointError
-            When it is missing or damaged: without it there is no target to go on with.
-        """
-        path = folder / RUN
-        arrays, header = file.read(path)
-        file.check_place(path, header, file.RUN)
-        known = {f.name for f in fields(Run)}
-        with file.sense(path):
-            parts = {name: put_together(part, arrays) for name, part in header.items()}
-            run = Run(
-                origin=arrays["origin"].tobytes(),
-                **{name: part for name, part in parts.items() if name in known},
-            )
-            for name, kind in (("settings", Settings), ("coordinates", tuple), ("dtype", str)):
-                if not isinstance(getattr(run, name), kind):
-                    raise TypeError(f"{name} cannot be {getattr(run, name)!r}")
-            return run
-
-
-def describe(target: Any, explorer: Any, settings: Settings, path: Any) -> Run:
-    """What a run is.
-
-    Raises
-    ------
-    TypeError
-        When target or explorer cannot be pickled.
-    """
-    return Run(
-        id=secrets.token_hex(4),
-        settings=settings,
-        origin=pickled(target, explorer),
-        dtype=str(path.dtype),
-        coordinates=tuple(path.coordinate_names),
-        versions=", ".join(
-            [
-                f"Python {platform.python_version()}",
-                *(f"{name} {_version(name)}" for name in PACKAGES),
-            ]
-        ),
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except Exception:
-        return "unknown"
 
 
 def check_argument(checkpoint: Any) -> None:
@@ -151,13 +70,13 @@ def finished_rounds(folder: Path) -> list[int]:
 class Folder:
     """A folder that belongs to one run, and is written to."""
 
-    def __init__(self, path: Path, run: Run) -> None:
-        self.path, self.run = path, run
+    def __init__(self, path: Path, description: Description) -> None:
+        self.path, self.description = path, description
         self._made: list[Path] = []  # folders that were not there before
         self._latest: tuple[Path, str | None] | None = None  # the link, and where it led before
 
     @staticmethod
-    def make(checkpoint: Any, run: Run) -> Folder:
+    def make(checkpoint: Any, description: Description) -> Folder:
         """Makes a folder for a run, or takes one that is empty or the run's own, and writes the run
         file: a folder that cannot be written to shows at once.
 
@@ -169,11 +88,11 @@ class Folder:
             When nothing can be written there.
         """
         if checkpoint is True:
-            name = f"{time.strftime('%Y-%m-%d-%H-%M-%S')}-{run.id}"
+            name = f"{time.strftime('%Y-%m-%d-%H-%M-%S')}-{description.id}"
             path = Path.cwd() / "results" / "all" / name
         else:
             path = Path(checkpoint).absolute()
-        _refuse_other(path, run)
+        _refuse_other(path, description)
         latest = path.parents[1] / "latest"
         is_ours = latest.is_symlink() or latest.is_dir() or not latest.exists()
         if checkpoint is True and not is_ours:
@@ -181,13 +100,13 @@ class Folder:
                 f"{latest} is a file, where a link is to lead to the last run: move the file away, "
                 'or name a folder, as in checkpoint="folder"'
             )
-        folder = Folder(path, run)
+        folder = Folder(path, description)
         try:
             folder._made += make_folders(path)
         except OSError as error:
             raise file.cannot_write(path, error) from error
         file.remove_temporary(path)
-        run.write(path)
+        description.write(path)
         if checkpoint is True:
             folder._point_at_it(latest)
         return folder
@@ -220,16 +139,16 @@ class Folder:
         """
         file.probe(self.path)
         file.remove_temporary(self.path)
-        if settings != self.run.settings or not self.run.grows:
-            self.run = replace(self.run, settings=settings, grows=True)
-            self.run.write(self.path)
+        if settings != self.description.settings or not self.description.grows:
+            self.description = replace(self.description, settings=settings, grows=True)
+            self.description.write(self.path)
 
     def write(self, state: Between) -> None:
         """Writes the last finished round, and drops what three later rounds have made old."""
         if state.round == 0:
             return
         arrays, header = to_arrays(state)
-        own = {"kind": file.ROUND, "number": state.round, "run": self.run.id}
+        own = {"kind": file.ROUND, "number": state.round, "run": self.description.id}
         file.write(self.path / round_file(state.round), arrays, {**own, **header})
         old = [round_file(number) for number in finished_rounds(self.path)[:-KEPT]]
         begun = ((UNFINISHED.fullmatch(name), name) for name in os.listdir(self.path))
@@ -294,13 +213,13 @@ class Watch:
         """
         start = time.monotonic()
         arrays, header = midway_to_arrays(midway)
-        own = {"kind": file.UNFINISHED, "number": self._number, "run": self._folder.run.id}
+        own = {"kind": file.UNFINISHED, "number": self._number, "run": self._folder.description.id}
         file.write(self._folder.path / unfinished_file(self._number), arrays, {**own, **header})
         now = time.monotonic()
         self._next = now + max(self._seconds, (now - start) / LARGEST_SHARE)
 
 
-def _refuse_other(path: Path, run: Run) -> None:
+def _refuse_other(path: Path, description: Description) -> None:
     """Raises unless the folder is new, empty or of the same run."""
     try:
         names = os.listdir(path)
@@ -309,8 +228,8 @@ def _refuse_other(path: Path, run: Run) -> None:
     except OSError as error:
         raise file.cannot_write(path, error) from error
     if RUN in names:
-        other = Run.read(path)
-        if other.id != run.id:
+        other = Description.read(path)
+        if other.id != description.id:
             raise ValueError(
                 f"{path} holds another run: go on with it by pigeons(load({str(path)!r})), or name "
                 "a new folder"
@@ -319,29 +238,35 @@ def _refuse_other(path: Path, run: Run) -> None:
         raise ValueError(f"{path} is not empty: name a new folder, or an empty one")
 
 
-def keep(rounds: Rounds, run: Run | None, checkpoint: Any) -> Folder:
+def keep(rounds: Rounds, description: Description | None, checkpoint: Any) -> Folder:
     """The folder that a run is written to from now on, with what there is of the run."""
-    run = run or describe(rounds.target, rounds.explorer, rounds.settings, rounds.path)
-    folder = Folder.make(checkpoint, replace(run, settings=rounds.settings, grows=True))
+    description = description or describe(
+        rounds.target, rounds.explorer, rounds.settings, rounds.path
+    )
+    folder = Folder.make(checkpoint, replace(description, settings=rounds.settings, grows=True))
     folder.write(rounds.state)
     _copy_draws(rounds, folder.path)
     return folder
 
 
-def save(rounds: Rounds, run: Run | None, path: Any, samples: Arrays | None) -> Run:
+def save(
+    rounds: Rounds, description: Description | None, path: Any, samples: Arrays | None
+) -> Description:
     """Writes a run, and its draws by site, to a folder that is new, empty or its own; the run's
     description."""
-    run = run or describe(rounds.target, rounds.explorer, rounds.settings, rounds.path)
-    run = replace(run, settings=rounds.settings)
+    description = description or describe(
+        rounds.target, rounds.explorer, rounds.settings, rounds.path
+    )
+    description = replace(description, settings=rounds.settings)
     grows = False
     with suppress(CheckpointError):
-        grows = Run.read(Path(path)).grows  # its own checkpoints stay that
-    folder = Folder.make(Path(path), replace(run, grows=grows))
+        grows = Description.read(Path(path)).grows  # its own checkpoints stay that
+    folder = Folder.make(Path(path), replace(description, grows=grows))
     folder.write(rounds.state)
     if samples is not None:
         folder.write_samples(rounds.state.round, samples)
     _copy_draws(rounds, folder.path)
-    return run
+    return description
 
 
 def _copy_draws(rounds: Rounds, folder: Path) -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpygeons.checkpoint import file
+from numpygeons.checkpoint.description import RUN, Description
 from numpygeons.checkpoint.folder import (
     DRAWS,
-    RUN,
     Folder,
-    Run,
     finished_rounds,
     round_file,
     unfinished_file,
@@ -27,10 +26,10 @@ from numpygeons.checkpoint.state import (
     results_from_arrays,
 )
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
+from numpygeons.records import RoundRecord
 from numpygeons.rounds.draws_on_disk import DiskDraws
 from numpygeons.rounds.rounds import Rounds
-from numpygeons.rounds.run_state import Between, Midway, nowhere
-from numpygeons.settings import Settings
+from numpygeons.rounds.run_state import Between, Midway
 from numpygeons.target.path import Path as Tempered
 from numpygeons.target.path import as_path
 from numpygeons.xla.one_thread import one_thread
@@ -41,7 +40,7 @@ class Loaded(NamedTuple):
     """A run as its folder has it."""
 
     rounds: Rounds
-    run: Run
+    description: Description
     folder: Folder | None  # to write to as it goes on; None for what `PT.save` wrote
 
 
@@ -57,30 +56,32 @@ def load_run(path_or_result: Any) -> Loaded:
         When nothing can be loaded from it, or the model has changed its shape.
     """
     path = _folder_of(path_or_result)
-    run = Run.read(path)
+    description = Description.read(path)
     try:
-        target, explorer = unpickled(run.origin, run.dtype)
+        target, explorer = unpickled(description.origin, description.dtype)
     except Exception as error:
         raise CheckpointError(
             f"the target or the explorer in {path / RUN} cannot be loaded here "
-            f"({type(error).__name__}: {error}); it was written with {run.versions}"
+            f"({type(error).__name__}: {error}); it was written with {description.versions}"
         ) from error
-    with run_precision(run.dtype):
+    with run_precision(description.dtype):
         tempered = as_path(target)
-        _check_model(path, run, tempered)
+        _check_model(path, description, tempered)
 
         def state_of(arrays: Any, header: dict[str, Any]) -> Between:
-            return from_arrays(arrays, header, tempered, explorer, run.settings)
+            return from_arrays(arrays, header, tempered, explorer, description.settings)
 
-        state = _last_round(path, run, state_of)
+        state = _last_round(path, description, state_of)
         if state is not None:
-            state = replace(state, midway=_midway(path, run, tempered, explorer, state.round + 1))
-            if state.traces is not None and "disk" in run.settings.record:
+            state = replace(
+                state, midway=_midway(path, description, tempered, explorer, state.round + 1)
+            )
+            if state.traces is not None and "disk" in description.settings.record:
                 state.traces.disk = DiskDraws(
                     path / DRAWS, state.round, tempered.dimension, tempered.dtype
                 )
-    rounds = Rounds.loaded(tempered, explorer, run.settings, target, state)
-    return Loaded(rounds, run, Folder(path, run) if run.grows else None)
+    rounds = Rounds.loaded(tempered, explorer, description.settings, target, state)
+    return Loaded(rounds, description, Folder(path, description) if description.grows else None)
 
 
 def _folder_of(path_or_result: Any) -> Path:
@@ -110,8 +111,8 @@ def _folder_of(path_or_result: Any) -> Path:
     return path.resolve()
 
 
-def _check_model(folder: Path, run: Run, path: Tempered) -> None:
-    got, wanted = tuple(path.coordinate_names), run.coordinates
+def _check_model(folder: Path, description: Description, path: Tempered) -> None:
+    got, wanted = tuple(path.coordinate_names), description.coordinates
     if got == wanted:
         return
     changed = sorted(set(got) ^ set(wanted)) or list(got)
@@ -122,9 +123,8 @@ def _check_model(folder: Path, run: Run, path: Tempered) -> None:
     )
 
 
-def read_results(path_or_result: Any) -> tuple[Settings, Between]:
-    """Settings and results of a run, without its model: unpickles nothing. Replicas, tuning and
-    draws are not in what it returns.
+def read_records(path_or_result: Any) -> tuple[RoundRecord, ...]:
+    """What was measured of each finished round, without the model: unpickles nothing.
 
     Raises
     ------
@@ -132,13 +132,12 @@ def read_results(path_or_result: Any) -> tuple[Settings, Between]:
         As `load_run`.
     """
     path = _folder_of(path_or_result)
-    run = Run.read(path)
-    state = _last_round(path, run, results_from_arrays)
-    return run.settings, state or nowhere(run.settings.n_chains, len(run.coordinates))
+    state = _last_round(path, Description.read(path), results_from_arrays)
+    return () if state is None else state.records
 
 
 def _last_round(
-    folder: Path, run: Run, put_together: Callable[[Any, dict[str, Any]], Between]
+    folder: Path, description: Description, put_together: Callable[[Any, dict[str, Any]], Between]
 ) -> Between | None:
     """After the last round that can be believed; None when none was finished."""
     numbers = finished_rounds(folder)
@@ -146,7 +145,7 @@ def _last_round(
     for number in reversed(numbers):
         place = folder / round_file(number)
         try:
-            arrays, header = _read(place, run, file.ROUND, number)
+            arrays, header = _read(place, description, file.ROUND, number)
             with file.sense(place):
                 state = put_together(arrays, header)
             if state.round != number:
@@ -168,24 +167,28 @@ def _last_round(
     return None
 
 
-def _read(place: Path, run: Run, kind: str, number: int) -> tuple[Any, dict[str, Any]]:
+def _read(
+    place: Path, description: Description, kind: str, number: int
+) -> tuple[Any, dict[str, Any]]:
     """Arrays and header of a file of this run. Raises CheckpointError where it is not that."""
     arrays, header = file.read(place)
     file.check_place(place, header, kind, number)
-    if header.get("run") != run.id:
+    if header.get("run") != description.id:
         raise file.damaged(place, "it belongs to another run")
     return arrays, header
 
 
-def _midway(folder: Path, run: Run, path: Tempered, explorer: Any, number: int) -> Midway | None:
+def _midway(
+    folder: Path, description: Description, path: Tempered, explorer: Any, number: int
+) -> Midway | None:
     """What there is of the round that was under way; None where nothing of it can be believed."""
     place = folder / unfinished_file(number)
     if not place.exists():
         return None
     try:
-        arrays, header = _read(place, run, file.UNFINISHED, number)
+        arrays, header = _read(place, description, file.UNFINISHED, number)
         with file.sense(place):
-            return midway_from_arrays(arrays, header, path, explorer, run.settings)
+            return midway_from_arrays(arrays, header, path, explorer, description.settings)
     except file.WrittenLater:
         raise
     except CheckpointError as error:

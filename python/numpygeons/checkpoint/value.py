@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from numpygeons.checkpoint.folder import Run, describe
+from numpygeons.checkpoint.description import Description, describe
 from numpygeons.checkpoint.origin import unpickled
 from numpygeons.checkpoint.plain import Arrays
 from numpygeons.checkpoint.state import from_arrays, to_arrays
@@ -25,13 +25,15 @@ class Packed(NamedTuple):
     draws: DiskDraws | None  # where the draws are that are not in memory
 
 
-def pack(rounds: Rounds, run: Run | None) -> Packed:
+def pack(rounds: Rounds, description: Description | None) -> Packed:
     """Raises TypeError when target or explorer cannot be pickled."""
-    run = run or describe(rounds.target, rounds.explorer, rounds.settings, rounds.path)
+    description = description or describe(
+        rounds.target, rounds.explorer, rounds.settings, rounds.path
+    )
     state, traces = rounds.state, rounds.state.traces
     return Packed(
-        origin=run.origin,
-        dtype=run.dtype,
+        origin=description.origin,
+        dtype=description.dtype,
         settings=rounds.settings,
         state=to_arrays(state) if rounds.is_started else None,
         draws=None if traces is None else traces.disk,
