@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from numpygeons._core.engine import RoundData
+from numpygeons._core.evidence import RoundEvidence
 from numpygeons._core.random import Purpose
 from numpygeons.arrays import Floats
 from numpygeons.drivers.base import Driver
@@ -24,13 +26,13 @@ from numpygeons.rounds.programs import Programs, first_operands
 from numpygeons.rounds.reference_draws import ReferenceDraws, with_reference_draws
 from numpygeons.rounds.run_state import Between, nowhere
 from numpygeons.rounds.same_model import check_same_model, pilot_of
-from numpygeons.rounds.scan_round import Keeper, Progress, Scans, Watch
+from numpygeons.rounds.scan_round import Keeper, Progress, Scanned, Scans, Watch
 from numpygeons.rounds.setup import before_the_first_round, coordinator_of
 from numpygeons.rounds.starting_points import starting_points
 from numpygeons.rounds.traces import target_states
 from numpygeons.settings import Settings, check_workers
 from numpygeons.target.path import Path
-from numpygeons.target.potential import make_evaluate
+from numpygeons.target.potential import Replicas, make_evaluate
 from numpygeons.xla.blas_threads import one_blas_thread
 from numpygeons.xla.callback_errors import callbacks_may_raise
 from numpygeons.xla.one_thread import one_thread
@@ -167,41 +169,51 @@ class Rounds:
             scanned = self._scans.run(before, driver, watch, self.draws_folder)
         data = self._coordinator.end_round()
         replicas = self.team.gathered(self._coordinator, scanned.parts)
-        steps = step_sizes(before.tuning, self.settings.n_chains)
-        record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
+        record, evidence = self._measured(before, data, scanned)
         after = adapted(
             before, data, record, evidence, self.explorer, self._reference_v, self.path.dtype
         )
-        record = with_reference_draws(record, scanned.drawn)
-        record = replace(
-            record,
-            seconds=time.perf_counter() - start,
-            compile_seconds=self.programs.seconds,
-            chosen={
-                name: np.where(before.betas > 0, a, np.nan)
-                for name, a in chosen(self.explorer, before.tuning).items()
-            },
-        )
-        if record.round == self.settings.n_rounds and self.team.ranks.rank == 0:
-            states = target_states(scanned.traces, data, self._coordinator.chains, replicas)
-            record = with_coarseness(record, self.path, *states)
-        # What other machines compute may differ in the last bits: all take the first rank's.
-        record, betas, tuning, centres, scales = self.team.ranks.broadcast(
-            (record, after.betas, after.tuning, after.centres, after.scales)
-        )
-        record = replace(record)  # what arrived from another rank can be written to
-        self.state = Between(
+        record = replace(record, seconds=time.perf_counter() - start)
+        record = self._checked_last(record, data, scanned, replicas)
+        record, after = self._agreed(record, after)
+        self.state = replace(
+            after,
             replicas=replicas,
             chains=self._coordinator.chains,
-            betas=betas,
-            tuning=tuning,
-            centres=centres,
-            scales=scales,
             records=(*map(without_coarseness, before.records), record),
             traces=scanned.traces,
             data=data,
             evidence=evidence,
-            pilot=before.pilot,
+            midway=None,
         )
         self.programs.seconds = 0.0  # they belonged to this round's record
         return record
+
+    def _measured(
+        self, before: Between, data: RoundData, scanned: Scanned
+    ) -> tuple[RoundRecord, RoundEvidence]:
+        """What the round says, before it is known how long it took."""
+        steps = step_sizes(before.tuning, self.settings.n_chains)
+        record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
+        record = with_reference_draws(record, scanned.drawn)
+        numbers = chosen(self.explorer, before.tuning)
+        explored = {name: np.where(before.betas > 0, a, np.nan) for name, a in numbers.items()}
+        record = replace(record, compile_seconds=self.programs.seconds, chosen=explored)
+        return record, evidence
+
+    def _checked_last(
+        self, record: RoundRecord, data: RoundData, scanned: Scanned, replicas: Replicas
+    ) -> RoundRecord:
+        """After the last round that was asked for, with what rounding does to V."""
+        if record.round != self.settings.n_rounds or self.team.ranks.rank > 0:
+            return record
+        states = target_states(scanned.traces, data, self._coordinator.chains, replicas)
+        return with_coarseness(record, self.path, *states)
+
+    def _agreed(self, record: RoundRecord, after: Between) -> tuple[RoundRecord, Between]:
+        """What other machines compute may differ in the last bits: all take the first rank's."""
+        record, betas, tuning, centres, scales = self.team.ranks.broadcast(
+            (record, after.betas, after.tuning, after.centres, after.scales)
+        )
+        after = replace(after, betas=betas, tuning=tuning, centres=centres, scales=scales)
+        return replace(record), after  # what arrived from another rank can be written to
