@@ -11,7 +11,9 @@ from support import ROOT
 CORE = ROOT / "cpp" / "numpygeons"
 PACKAGE = ROOT / "python" / "numpygeons"
 
-# A layer may include the layers below it, and itself.
+MANUAL = ROOT / "docs" / "architecture.md"
+
+# A layer may include the layers below it, and itself. The manual prints this table.
 CORE_LAYERS = {
     "base": set(),
     "math": {"base"},
@@ -19,8 +21,7 @@ CORE_LAYERS = {
     "tempering": {"base", "math", "random"},
     "evidence": {"base", "math", "random"},
     "comm": {"base", "math", "random"},
-    "explorers": {"base", "math", "random"},
-    "engine": {"base", "math", "random", "tempering", "evidence", "comm", "explorers"},
+    "engine": {"base", "math", "random", "tempering", "evidence", "comm"},
 }
 FOREIGN = re.compile(r"Python\.h|pybind11|xla/|jax|mpi\.h")
 
@@ -98,6 +99,13 @@ def import_violations(module: str, text: str) -> list[str]:
     return found
 
 
+def printed_rows(title: str) -> list[list[list[str]]]:
+    """The rows of the table under a title of the manual: for each cell the names in backticks."""
+    section = MANUAL.read_text().split(f"\n### {title}\n")[1].split("\n#")[0]
+    rows = re.findall(r"^\| (`.*) \|$", section, re.MULTILINE)
+    return [[re.findall(r"`(\w+)`", cell) for cell in row.split("|")] for row in rows]
+
+
 def core_files() -> list[Path]:
     return [p for p in CORE.rglob("*.[hc]pp") if p.parent != CORE]
 
@@ -154,6 +162,16 @@ def test_a_planted_import_is_caught(module, line):
 
 def test_a_late_import_of_what_opens_a_run_is_allowed():
     assert not import_violations("distributed", "def f():\n    from numpygeons.api import load")
+
+
+def test_the_manual_prints_the_layers_of_the_package():
+    rows = printed_rows("Layers of the package")
+    assert tuple(tuple(row[0]) for row in rows) == PYTHON_LAYERS
+
+
+def test_the_manual_prints_the_layers_of_the_core():
+    rows = printed_rows("Layers of the core")
+    assert {row[0][0]: set(row[1]) for row in rows} == CORE_LAYERS
 
 
 def test_the_core_says_what_each_file_is_for():

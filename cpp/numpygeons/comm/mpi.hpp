@@ -13,14 +13,16 @@
 
 namespace numpygeons {
 
-/// Addresses of the functions that are called, by their names without MPI_.
+/// Addresses of the functions that are called, by their names without MPI_. In Python mpi4py has
+/// loaded the MPI of mpirun, and they are looked up there.
 struct MpiFunctions {
   void *comm_rank{}, *comm_size{}, *iallgather{}, *ibcast{}, *isend{}, *iprobe{}, *test{},
       *error_string{};
 };
 
 /// What a handle is differs between MPIs: an int (MPICH and its kin) or a pointer (Open MPI, and
-/// the standard ABI of MPI 5). As numbers they look alike.
+/// the standard ABI of MPI 5): 4 bytes or 8. As numbers they look alike, so one template serves
+/// both, and one build every MPI.
 struct MpiHandles {
   std::uint64_t communicator{};  ///< that nobody else uses; its errors must be returned
   std::uint64_t byte{};          ///< MPI_BYTE
@@ -51,7 +53,10 @@ class MpiCommunicator : public Communicator {
 /// others, and may throw.
 ///
 /// A rank that waits notices when another is gone: one on its own machine because the process is no
-/// more, any because it left. Where a whole machine is lost it is up to MPI and its launcher.
+/// more, any because it sent its farewell, which it does at exit. A wait polls, and looks some
+/// times a second. Who notices throws a CommunicationError, and ends all ranks at its own exit,
+/// because MPI's end would wait for the lost one. Where a whole machine is lost it is up to MPI and
+/// its launcher.
 [[nodiscard]] std::shared_ptr<MpiCommunicator> mpi_communicator(
     const MpiFunctions& functions, const MpiHandles& handles,
     std::function<void()> while_waiting = {});

@@ -40,7 +40,8 @@ struct ProposalRows {
 /// weights. It is that of x as rounded to the model's number type. The region of x is a component
 /// drawn anew given x, with probability w_k N(x; m_k, F_k F_k') / q(x).
 ///
-/// What chain c proposes in a scan is a function of (seed, round, scan, c): replicas do not show.
+/// What chain c proposes in a scan is a function of (seed, round, scan, c): replicas do not show,
+/// and it could be made ahead, in any order. The core draws faster than the compiled program would.
 /// Bits are the same on every platform: basic IEEE operations in a fixed order.
 class Proposals {
  public:

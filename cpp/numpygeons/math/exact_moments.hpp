@@ -23,7 +23,8 @@ struct Moments {
 /// A coordinate is measured as y = (x - centre) / scale and rounded to a multiple of 2^-32. Sums
 /// of integers commute, so the result has the same bits however the visits are split over
 /// processes and threads. |y| beyond 2^20 is clamped: centre and scale need the right order of
-/// magnitude, no more.
+/// magnitude, no more. Every other sum of a run goes over chains in scan order, where exactly one
+/// replica sits.
 class ExactMoments {
  public:
   ExactMoments() = default;

@@ -3,6 +3,27 @@
 One program explores all replicas together, as one batch, and decides the swaps, for many scans: the
 device is called once for all of them. Their randomness is the coordinator's, as everywhere else, so
 it decides the same afterwards, from V alone, and an error says where it does not.
+
+One call is for up to `MOST_SCANS` scans. While the device works, the core draws for the next two
+calls (`Coordinator::draw_block`) and replays the last one (`Coordinator::replay`). One process, and
+one thread that explores.
+
+A device's swap must be the core's in every bit, whatever the model's number type:
+
+- a pair swaps where log u < (difference of betas) (difference of V), in double precision
+  (`tempering/swap_rule.hpp`). The core hands out log u, by its own logarithm, and the differences
+  of betas. What is left is a subtraction, a product and a comparison, which IEEE fixes;
+- doubles reach a program of single precision as pairs of words, which JAX leaves alone, and become
+  doubles again in the few lines that are traced with `jax.enable_x64(True)`. A device that only
+  imitates doubles (TPUs) is found out by the replay;
+- the row at beta = 0 explores as the target's does and is then replaced by the exact draw: a batch
+  runs both sides of a branch, and no explorer should meet a state that it cannot explore;
+- products of matrices have all bits of their numbers (`xla/precision.py`), which such devices give
+  up by default: whether to accept hangs on differences of large V;
+- a branch under `vmap` copies for each row what it reads from outside. So the model is called
+  through `jax.jit`, which keeps its data inside, and tables are cut before the batch.
+
+On a GPU its loops are compiled into graphs of kernels (`GRAPH_OPTIONS` in `xla/compilation.py`).
 """
 
 from __future__ import annotations

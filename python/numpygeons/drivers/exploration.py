@@ -1,4 +1,13 @@
-"""Builds the exploration of a worker's replicas, which every driver shares, so that they agree."""
+"""Builds the exploration of a worker's replicas, which every driver shares, so that they agree.
+
+One program serves every partition of the replicas over ranks and threads. Its arrays have as many
+rows as there are chains, however few are a worker's replicas, and one replica is explored after
+another by a loop whose length is known at run time alone. With arrays of the worker's own size XLA
+compiled ten rows otherwise than five, and contracted other products. Rows that are no replicas are
+written once per block and not again: 4,000 rows in place of 4 cost a scan of four chains 4 % in 10
+dimensions (4.5 to 4.7 µs), and in 1,000 dimensions 30 µs, a copy of 100 MB per block shared by its
+scans.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,10 @@
 One scale per coordinate cannot serve a density that is narrow here and wide there: a funnel, a
 bent ridge, modes far apart. A mixture knows more. Its components are regions, each with its own
 mean and covariance, and its draws are proposals that ask nothing of the current state.
+
+A mixture is fitted to states recorded in the round at all chains, reweighted to its chain
+(`cpp/numpygeons/engine/tempered_sample`, `cpp/numpygeons/math/normal_mixture`), and stays the same
+for the next round. `hmc` says why what is done with it is exact, `hmc_tuning` which chains do it.
 """
 
 from __future__ import annotations

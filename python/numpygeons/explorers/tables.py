@@ -1,7 +1,8 @@
 """Hands an explorer the row of its chain, or a large table to look single entries up in.
 
 Tuning has one row per chain. The rows of small arrays are cut out before an exploration; those of
-a `Table`, which may be large, are left where they are, and the explorer takes what it needs.
+a `Table`, which may be large, such as the factors of a mixture, are left where they are, and the
+explorer takes what it needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,12 @@
-"""Splits the work of a run over ranks and threads, and sees to it that all of them go together."""
+"""Splits the work of a run over ranks and threads, and sees to it that all of them go together.
+
+What the ranks ask for is compared before anything is made, and each exchange of objects carries a
+tag of its place (`ranks`), so that ranks that got out of step are told where. The bits do not
+depend on the partition: noise is keyed by replica, round and scan, proposals by chain, uniforms of
+swaps by pair; one program serves every partition (`drivers/exploration.py`); sums over replicas are
+sums of integers, or run over chains in scan order. At the end of a round moments, snapshots and
+states are gathered, and the first rank's adaptation is everybody's.
+"""
 
 from __future__ import annotations
 

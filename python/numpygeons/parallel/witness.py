@@ -1,7 +1,9 @@
 """Says on stderr which rank was killed. Runs beside the ranks of one machine, as a script.
 
-When a rank dies, MPICH's launcher kills the others at once, before they can say a word, and names
-a process that need not be the one that died. A process in a session of its own outlives that.
+When a rank dies, MPICH's launcher kills the others within milliseconds, before they can say a word,
+and names a process that need not be the one that died. A process in a session of its own outlives
+that. The first rank of a machine starts it; it waits for the ranks' ends in the order in which they
+happen, and writes one line when one ends without farewell.
 
     python witness.py <file descriptor of a datagram socket> <rank>:<process>:<host> ...
 

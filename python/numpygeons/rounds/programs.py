@@ -1,4 +1,11 @@
-"""Compiles what a run calls: the reference's draws, and rounds by what their explorer reads."""
+"""Compiles what a run calls: the reference's draws, and rounds by what their explorer reads.
+
+An explorer says which parts of its tuning a round's explorations read (`Explorer.operands`), and a
+program is compiled for each structure of them. `HMC` needs the model once for chains without a
+mixture and once for chains with one. In up to eight dimensions all chains have one in the end: so
+it has the second way alone, with single normals for mixtures at first. In more dimensions it has
+the first alone, until a chain takes the second, which most models never see.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Draws exactly from the reference, many at a time, each keyed by what it is for."""
+"""Draws exactly from the reference, many at a time, each keyed by what it is for.
+
+The draws at beta = 0 are made 1,024 at a time, fewer in high dimension. They are keyed by the
+number of the scan since the run began, not by round, so that short rounds share a batch. The next
+batch is made beside the scans that use the one before: on two cores it costs nothing.
+"""
 
 from __future__ import annotations
 

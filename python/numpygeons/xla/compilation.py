@@ -5,6 +5,10 @@ is most of the time. A call marked `xla_cpu_small_call` is compiled as a single 
 It can hold neither library calls (matrix factorisations, sorting, FFT) nor large products of two
 matrices, which are faster as kernels of their own. Products of a matrix and a vector, and sums over
 large data, are faster inside it: they wait for memory, and kernels also for each other.
+
+Large sums, and products of a matrix and a vector, run on the calling thread there. Handing pieces
+to XLA's other threads costs more than it saves: the gradient of a regression, 8,000 x 50, took
+75 µs with it and 54 without. Ranks that share a machine would wait for each other's pieces too.
 """
 
 from __future__ import annotations

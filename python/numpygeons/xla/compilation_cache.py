@@ -3,6 +3,10 @@
 JAX has a persistent cache, but of the whole process, its files are not written at once, and one
 that is damaged stays. Here its keys are used (the program, the options, the versions) with a
 `ProgramStore`. Where the user has given JAX a folder of its own, JAX's cache is used as it is.
+
+JAX finds a program by its text, its options and the versions. All that changes from run to run is
+an operand, so another seed, another number of rounds or another rank finds the same program.
+`docs/cache.md` says what is guaranteed.
 """
 
 from __future__ import annotations

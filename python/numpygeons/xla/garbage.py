@@ -1,4 +1,7 @@
-"""Keeps Python's garbage collector from stopping work that makes many objects at once."""
+"""Keeps Python's garbage collector from stopping work that makes many objects at once.
+
+Its oldest generation takes a tenth of a second where JAX and NumPyro are loaded, and finds nothing.
+"""
 
 from __future__ import annotations
 

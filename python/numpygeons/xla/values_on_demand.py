@@ -2,6 +2,9 @@
 
 In mid-trajectory only the gradient of a density is of use. Its value shares most of its work with
 the gradient, but not all: logarithms and sums, as long as half a gradient in small models.
+
+The traced evaluation is split in two: what gradients need, and what the values alone need. So the
+program still holds the gradient once.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 What is left is a model of the continuous latents and one factor: the log likelihood of the data
 with the discrete latents, weighted by their own probabilities, summed out.  The sum is that of
 NumPyro's enumeration, which needs funsor: exact, over plates and over the steps of a scan.
+
+So nothing after it knows of discrete latents.  The terms of the sum are compared first, with all
+latents held in one state, with the model's own terms in that state.
 """
 
 from collections.abc import Callable

@@ -4,6 +4,8 @@ A regression multiplies its matrix of data with the weights, and its gradient th
 the residuals. What XLA's loops do at a time, 4 to 16 numbers, lies along the last axis of a matrix:
 where that has a few columns, most of it is idle. Stored the other way round both products are
 several times as fast, and none is slower.
+
+A matrix of 1,000 x 10 is stored so that the inner loop runs over the 1,000.
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
 """Rewrites a traced model into one with the same densities whose gradients are faster.
 
 Done once, when a path is made, and before anything is differentiated, so that derivatives gain too.
+
+What the model derives from its data before it multiplies is computed then too. The rules are
+`matrix_order`, which stores matrices of data along their longer axis, and `supports`, which takes
+NumPyro's tests of supports out of gradients.
 """
 
 from __future__ import annotations
