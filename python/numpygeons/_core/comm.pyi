@@ -3,7 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-class Communicator:
+from numpygeons._core import _Object
+
+class Communicator(_Object):
     @property
     def rank(self) -> int: ...
     @property

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from numpygeons._core import _Object
 from numpygeons._core.comm import Communicator
 
 _Floats = npt.NDArray[np.float64]
@@ -30,7 +31,7 @@ _BlockNoise = tuple[  # all of shape (scans, n_chains, ...)
     _Floats,  # logs of the uniforms of swaps, by the lower chain
 ]
 
-class RoundData:
+class RoundData(_Object):
     """Everything recorded in one round."""
 
     def __init__(
@@ -79,7 +80,7 @@ class RoundData:
     @property
     def squared_deviations(self) -> _Floats: ...
 
-class UnfinishedRound:
+class UnfinishedRound(_Object):
     """The scans of a round so far: flat arrays, rows by scan, columns by chain."""
 
     def __init__(
@@ -114,7 +115,7 @@ class UnfinishedRound:
     @property
     def first_zero_likelihood(self) -> tuple[int, int, float, int] | None: ...
 
-class Proposals:
+class Proposals(_Object):
     """Draws from mixtures of normals, one mixture per chain."""
 
     def __init__(
@@ -130,7 +131,7 @@ class Proposals:
         self, *, seed: int, round: int, scan: int, chain: int
     ) -> tuple[_Floats, _Floats, npt.NDArray[np.int32]]: ...
 
-class Coordinator:
+class Coordinator(_Object):
     """Owns the index process and the recorders of a run."""
 
     def __init__(

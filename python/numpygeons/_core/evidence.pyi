@@ -6,7 +6,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-class Flag:
+from numpygeons._core import _Object
+
+class Flag(_Object):
     """Something to know about an estimate."""
 
     @property
@@ -18,7 +20,7 @@ class Flag:
     @property
     def advice(self) -> str: ...
 
-class RoundEvidence:
+class RoundEvidence(_Object):
     """The evidence of one round."""
 
     @property
@@ -58,7 +60,7 @@ class RoundEvidence:
     @property
     def flagged(self) -> bool: ...
 
-class PooledEvidence:
+class PooledEvidence(_Object):
     """The evidence of a run."""
 
     @property
@@ -74,7 +76,7 @@ class PooledEvidence:
     @property
     def flags(self) -> tuple[Flag, ...]: ...
 
-class SwapStatistics:
+class SwapStatistics(_Object):
     """Mean acceptance of all neighbouring pairs, with errors."""
 
     @property

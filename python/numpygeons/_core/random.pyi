@@ -6,7 +6,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-class Purpose:
+from numpygeons._core import _Object
+
+class Purpose(_Object):
     explore: ClassVar[Purpose]
     swap: ClassVar[Purpose]
     reference_draw: ClassVar[Purpose]
