@@ -41,7 +41,7 @@ PYTHON_LAYERS = (
     ("target",),
     ("xla",),
     ("records", "settings"),
-    ("arrays", "errors", "private_files"),
+    ("arrays", "errors", "private_files", "version"),
 )
 # The result of a run in other processes opens it, and imports what does only when asked.
 LATE = {("distributed", "api")}

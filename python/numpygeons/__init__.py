@@ -53,6 +53,7 @@ from numpygeons.result import (
 from numpygeons.settings import record_default
 from numpygeons.target.path import JaxTarget, NumPyroPath
 from numpygeons.target.potential import Evaluate, State, gradient, log_density
+from numpygeons.version import __version__
 
 __all__ = [
     "HMC",
@@ -97,6 +98,7 @@ __all__ = [
     "Start",
     "State",
     "SymmetricSelector",
+    "__version__",
     "find_ranks",
     "get_sample",
     "gradient",

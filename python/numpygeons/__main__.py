@@ -6,7 +6,6 @@ import argparse
 import signal
 import sys
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from numpygeons.api import load, pigeons
@@ -15,6 +14,7 @@ from numpygeons.distributed.call import read_call
 from numpygeons.distributed.ranks_log import own_rank, rank_log
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
 from numpygeons.runs.report import table
+from numpygeons.version import __version__
 
 INTERRUPTED = 130  # as shells call what SIGINT ended
 WRONG = 2  # what was asked for cannot be done
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m numpygeons", description="Parallel tempering for NumPyro models."
     )
-    parser.add_argument("--version", action="version", version=f"numpygeons-core {own_version()}")
+    parser.add_argument("--version", action="version", version=f"numpygeons-core {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run_parser = commands.add_parser(
         "run", help="do the run that is written in a folder, as one rank of those started together"
@@ -38,14 +38,6 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     code: int = parsed.command(parsed.folder)
     return code
-
-
-def own_version() -> str:
-    """The installed package's."""
-    try:
-        return version("numpygeons-core")
-    except PackageNotFoundError:  # used from its source
-        return "not installed"
 
 
 def run(folder: Path) -> int:
