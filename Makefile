@@ -1,0 +1,15 @@
+# The steps of .ci/run by their names: `make style`, `make core`; `make` alone lists them, `make all`
+# does the usual ones. A Makefile and not a noxfile: .ci/run makes its own environments, so there is
+# nothing for nox to do, and make need not be installed by pip. The commands stand in .ci/run alone.
+STEPS := first style types core tests openmpi oldest slow
+
+.PHONY: help all $(STEPS)
+
+help:
+	@echo "make all, or one of: $(STEPS)"
+
+all:
+	.ci/run
+
+$(STEPS):
+	.ci/run $@
