@@ -25,7 +25,7 @@ from numpygeons.explorers.base import Noise, Proposals
 from numpygeons.explorers.hmc_tuning import Mixed, Plain, Ways
 from numpygeons.explorers.mixture import Mixtures
 from numpygeons.target.potential import State
-from support.mutants import auto_mala_of, mutant
+from support.mutants import auto_mala_of, hmc_of, mutant
 from support.nets import (
     EARLY_REJECTION,
     HMC_MUTANTS,
@@ -125,6 +125,7 @@ def one_step(make, preconditioner):
     return type(explorer)(**{**vars(explorer), "n_refresh": 1})
 
 
+@pytest.mark.usual("AutoMALA-identity", "AutoMALA asymmetric-dense", "*-mixed diagonal")
 @pytest.mark.parametrize("kind", PRECONDITIONERS)
 @pytest.mark.parametrize("name", SEARCHED)
 def test_a_searched_step_keeps_the_law(name, kind, monkeypatch):
@@ -237,9 +238,9 @@ def test_trajectories_and_independence_steps_keep_the_law():
 
 
 def test_enumeration_catches_a_faulty_trajectory():
-    assert trajectory_defect(mutant(hmc, *HMC_MUTANTS["beta of the end"])) > SEEN
+    assert trajectory_defect(hmc_of(*HMC_MUTANTS["beta of the end"])) > SEEN
     proposals, regions = (
-        mutant(hmc, *MIXTURE_MUTANTS[name])
+        hmc_of(*MIXTURE_MUTANTS[name])
         for name in ("no ratio of proposals", "ratio of regions upside down")
     )
     assert independence_defect(proposals) > SEEN

@@ -23,7 +23,7 @@ from numpygeons.explorers.mixture import (
     region_of,
 )
 from numpygeons.target.potential import State
-from support.mutants import mutant
+from support.mutants import hmc_of
 from support.nets import MIXTURE_MUTANTS
 from support.small_models import coin, eight_schools
 
@@ -118,6 +118,7 @@ def smallest_p(x):
     )
 
 
+@pytest.mark.usual("3-6")
 @pytest.mark.parametrize(
     ("length", "n_independent"), [(1, 0), (3, 0), (1, 2), (3, 6)], ids=lambda n: str(n)
 )
@@ -133,7 +134,7 @@ def test_exact_draws_stay_exact(length, n_independent):
 @pytest.mark.parametrize("name", ["ratio of regions upside down", "region of the start"])
 def test_a_mutant_of_the_region_does_not_keep_the_density(name):
     """Two that the wide net of exact starts lets through: its mixture fits too well."""
-    module = mutant(hmc, *MIXTURE_MUTANTS[name])
+    module = hmc_of(*MIXTURE_MUTANTS[name])
     with jax.enable_x64(True):
         found = [smallest_p(explored_copies(2, n, module)[0]) for n in (1, 3)]
     assert 2 * min(found) < LEAST_P
@@ -269,6 +270,7 @@ def two_modes():
     numpyro.factor("modes", jnp.logaddexp(jnp.log(0.7) + modes[0], jnp.log(0.3) + modes[1]))
 
 
+@pytest.mark.slow
 def test_in_more_dimensions_chains_take_independence_steps_where_modes_are_apart():
     def steps(model):
         pt = pigeons(model, n_chains=10, n_rounds=10, show_report=False)

@@ -26,7 +26,7 @@ from numpygeons.explorers.auto_step import AutoStepTuning
 from numpygeons.explorers.base import RoundOutcome, Snapshots
 from numpygeons.explorers.scale import covariance_factors
 from support.exact_start import Normal, explored, p_value
-from support.mutants import auto_mala_of, mutant
+from support.mutants import auto_mala_of, hmc_of, mutant
 from support.nets import plain_row
 
 SCALE = np.array([0.1, 1.0, 30.0])
@@ -71,13 +71,19 @@ def rejections(explorer, tuning):
     return 1 - copies.statistics["acceptance"].mean()
 
 
-HMC_MUTANT = ("step * by_scale(walk, gradient(here, beta), True)", "step * gradient(here, beta)")
-HMC_END_MUTANT = ("step * by_scale(walk, gradient(end, beta), True)", "step * gradient(end, beta)")
+HMC_MUTANT = (
+    "step * scaled_gradient(scale, gradient(state, beta))",
+    "step * gradient(state, beta)",
+)
+HMC_END_MUTANT = (
+    "step * scaled_gradient(scale, gradient(end, beta))",
+    "step * gradient(end, beta)",
+)
 
 
 @pytest.mark.parametrize("mutation", [None, HMC_MUTANT, HMC_END_MUTANT])
 def test_the_energy_error_of_hmc_falls_as_the_cube_of_the_step(mutation):
-    explorer = (mutant(hmc, *mutation) if mutation else hmc).HMC(n_components=0)
+    explorer = (hmc_of(*mutation) if mutation else hmc).HMC(n_components=0)
     large, small = (
         rejections(explorer, plain_row(step, 1, np.array([0.2, 2.0]))) for step in (0.4, 0.1)
     )
@@ -177,6 +183,7 @@ def test_a_dense_scale_makes_a_correlated_normal_as_easy_as_a_round_one():
     assert p_value(target, 1.0, copies) > 1e-6
 
 
+@pytest.mark.usual("HMC")
 @pytest.mark.parametrize("explorer", [HMC, AutoMALA])
 def test_a_run_with_a_dense_preconditioner_uses_correlations(explorer):
     def correlated():

@@ -5,7 +5,7 @@ import inspect
 import itertools
 import sys
 
-from numpygeons.explorers import auto_step, leapfrog
+from numpygeons.explorers import auto_step, hmc, leapfrog, trajectory
 
 _NUMBERS = itertools.count()
 
@@ -18,10 +18,22 @@ def mutant(module, old, new):
             f"{module.__name__} holds {source.count(old)} times {old!r}, wanted once: write the "
             "mutant anew for the code as it is now"
         )
+    return _executed(module, source.replace(old, new))
+
+
+def _executed(module, source):
     name = f"mutant_{next(_NUMBERS)}_of_{module.__name__.replace('.', '_')}"
     copy = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader=None))
     sys.modules[name] = copy  # dataclasses look their module up
-    exec(compile(source.replace(old, new), f"<{name}>", "exec"), copy.__dict__)
+    exec(compile(source, f"<{name}>", "exec"), copy.__dict__)
+    return copy
+
+
+def hmc_of(old, new):
+    """The module `hmc`, whose trajectories are a mutant's."""
+    copy = _executed(hmc, inspect.getsource(hmc))
+    other = mutant(trajectory, old, new)
+    copy.plain_walk, copy.mixed_walk = other.plain_walk, other.mixed_walk
     return copy
 
 

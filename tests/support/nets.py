@@ -23,12 +23,12 @@ from numpygeons import (
     MixDiagonalPreconditioner,
     SliceSampler,
 )
-from numpygeons.explorers import auto_step, compose, hmc, slice_sampler
+from numpygeons.explorers import auto_step, compose, slice_sampler
 from numpygeons.explorers.base import RoundOutcome, Snapshots, Start, operands, proposals
 from numpygeons.explorers.hmc_tuning import Plain, Ways
 from numpygeons.explorers.tables import Table
 from support.exact_start import Everything
-from support.mutants import auto_mala_of, mutant
+from support.mutants import auto_mala_of, hmc_of, mutant
 
 PRECONDITIONERS = {
     "identity": IdentityPreconditioner(),
@@ -136,22 +136,22 @@ SEARCH_MUTANTS = {
     "wrong difference": (PROBABILITY, "jnp.minimum(1, jnp.exp(2 * search.difference)), 0)"),
 }
 HMC_MUTANTS = {
-    "accepts always": ("jnp.log(u_accept) < difference", "jnp.isfinite(difference)"),
+    "accepts always": ("jnp.log(uniform) < log_ratio", "jnp.isfinite(log_ratio)"),
     "beta of the end": ("log_density(end, beta) - log", "log_density(end, 1.1 * beta) - log"),
     "kinetic energy": ("- jnp.sum(p * p))", "- 0.8 * jnp.sum(p * p))"),
-    "momentum": ("Walk(state, state, noise.normals,", "Walk(state, state, 1.1 * noise.normals,"),
-    "no last half step": ("p = walk.p + 0.5 * step", "p = walk.p + 0.0 * step"),
-    "no first half step": ("i == n_independent, 0.5, 1.0", "i == n_independent, 1.0, 1.0"),
+    "momentum": ("Moving(state, noise.normals,", "Moving(state, 1.1 * noise.normals,"),
+    "no last half step": ("p = moving.p + 0.5 * step", "p = moving.p + 0.0 * step"),
+    "no first half step": ("is_first, 0.5, 1.0", "is_first, 1.0, 1.0"),
 }
 MIXTURE_MUTANTS = {
-    "no ratio of proposals": ("                - proposals.logs[j, 0]\n", ""),
-    "ratio to the start": ("+ of_last(walk.last, start[0], proposals.logs[:, 0])", "+ start[0]"),
+    "no ratio of proposals": ("            - proposals.logs[j, 0]\n", ""),
+    "ratio to the start": ("+ of_last(walk.last, log_mixture, proposals.logs[:, 0])",
+                           "+ log_mixture"),
     "ratio of densities to the start": ("- log_density(walk.here, beta)",
                                         "- log_density(state, beta)"),
-    "ratio of regions upside down": ("log_total(parts)) - of_last(",
-                                     "log_total(parts)) + of_last("),
-    "region of the start": ("region = of_last(walk.last, start[2], proposals.components)\n",
-                            "region = start[2]\n"),
+    "ratio of regions upside down": ("(same - before)", "(same + before)"),
+    "region of the start": ("same = parts[of_last(walk.last, region, proposals.components)]",
+                            "same = parts[region]"),
 }  # fmt: skip
 SLICE_MUTANTS = {
     "no offset": ("-self.window * draw(jnp.uint32(1))", "0.0 * draw(jnp.uint32(1))"),
@@ -223,11 +223,11 @@ MUTANTS = {
         "wrong difference": search_mutants(mala_of)["wrong difference"],
     },
     "HMC": {
-        name: lambda old=old, new=new: mutant(hmc, old, new).HMC(n_components=0)
+        name: lambda old=old, new=new: hmc_of(old, new).HMC(n_components=0)
         for name, (old, new) in HMC_MUTANTS.items()
     },
     "HMC with a mixture": {
-        name: lambda old=old, new=new: mutant(hmc, old, new).HMC(n_components=3, max_independent=2)
+        name: lambda old=old, new=new: hmc_of(old, new).HMC(n_components=3, max_independent=2)
         for name, (old, new) in MIXTURE_MUTANTS.items()
         if "region" not in name  # test_mixture_moves.py catches those
     },

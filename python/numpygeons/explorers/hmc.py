@@ -1,7 +1,8 @@
 """Explores with Hamiltonian Monte Carlo, one trajectory per scan, tuned per chain (Neal 2011).
 
 A trajectory costs `length` gradients. Its step is jittered once, which breaks resonance with the
-period of a mode. How step, scale, length and mixtures follow the rounds, `hmc_tuning` says.
+period of a mode (`trajectory`). How step, scale, length and mixtures follow the rounds,
+`hmc_tuning` says.
 
 Some chains take independence steps before. A mixture of normals is fitted to each of these between
 rounds and frozen for the next one (`numpygeons.explorers.mixture`). Proposals are draws x' of the
@@ -16,8 +17,7 @@ state (the region is an auxiliary variable, and drawing it a Gibbs step).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ import numpy as np
 
 from numpygeons._core import engine
 from numpygeons.arrays import Array, Floats
-from numpygeons.explorers.base import Noise, NoiseShape, Proposals, RoundOutcome, Start
+from numpygeons.explorers.base import Noise, NoiseShape, RoundOutcome, Start
 from numpygeons.explorers.hmc_tuning import (
     FIRST_TIME,
     HMCTuning,
@@ -38,34 +38,14 @@ from numpygeons.explorers.hmc_tuning import (
     n_snapshots,
     ways,
 )
-from numpygeons.explorers.mixture import log_parts, log_total, region_of
 from numpygeons.explorers.parameters import check_part, is_auto, take_counts, take_reals
 from numpygeons.explorers.preconditioners import (
     PRECONDITIONER,
     DiagonalPreconditioner,
     Preconditioner,
-    scaled,
-    scaled_gradient,
 )
-from numpygeons.target.potential import (
-    Evaluate,
-    State,
-    gradient,
-    gradients_at,
-    log_density,
-    with_values,
-)
-
-
-class Walk(NamedTuple):
-    """Where one exploration stands."""
-
-    here: State  # the last accepted state
-    moving: State  # the end of the trajectory so far
-    p: Array  # its momentum, shape (dimension,), half a step behind
-    handed_over: list[Array]  # what the values of `moving` need, where they are still to come
-    last: Array  # number of the last accepted proposal, -1 before
-    independent: Array  # sum of the acceptance probabilities of independence steps
+from numpygeons.explorers.trajectory import mixed_walk, plain_walk
+from numpygeons.target.potential import Evaluate, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,128 +155,32 @@ class HMC:
         apart: one loop for both would make each slower."""
         plain, mixed = tuning
 
-        def walk(way: Plain | Mixed) -> tuple[State, Array]:
-            return self._walk(evaluate, state, beta, way, noise)
+        def take_plain(way: Plain) -> tuple[State, Array]:
+            scale = self.preconditioner.scale(jnp.asarray(way.scale), noise.uniforms[2:4])
+            step, length = self._jittered(way.step_size, noise), jnp.asarray(way.length)
+            return plain_walk(evaluate, state, beta, step, length, scale, noise)
 
-        if plain is None or mixed is None:
-            return walk(cast(Mixed, mixed) if plain is None else plain)
+        def take_mixed(way: Mixed) -> tuple[State, Array]:
+            step = self._jittered(way.step_size, noise)
+            return mixed_walk(evaluate, state, beta, step, way, noise)
+
+        if plain is None:
+            return take_mixed(cast(Mixed, mixed))
+        if mixed is None:
+            return take_plain(plain)
         takes_mixed = jnp.asarray(mixed.n_independent) > 0
         # A batch computes both ways: the one that is not taken has no steps.
         mixed = mixed._replace(length=jnp.where(takes_mixed, mixed.length, 0))
         plain = plain._replace(length=jnp.where(takes_mixed, 0, plain.length))
         explored: tuple[State, Array] = jax.lax.cond(
-            takes_mixed, lambda: walk(mixed), lambda: walk(plain)
+            takes_mixed, lambda: take_mixed(mixed), lambda: take_plain(plain)
         )
         return explored
 
-    def _walk(
-        self,
-        evaluate: Evaluate,
-        state: State,
-        beta: Array,
-        way: Plain | Mixed,
-        noise: Noise,
-    ) -> tuple[State, Array]:
-        """One exploration; `Mixed`: with independence steps and regions. One loop holds both kinds
-        of steps, so that the model is compiled once for it."""
-        dtype, mixed = state.x.dtype, isinstance(way, Mixed)
-        proposals = cast(Proposals, noise.proposals)
-        u_jitter, u_accept = noise.uniforms[:2]
-        step = jnp.asarray(way.step_size * (1 + self.jitter * (2 * u_jitter - 1)), dtype)
-        minus_one, zero = jnp.int32(-1), jnp.zeros((), dtype)
-        scale: Any = None
-        mixture: Any = None
-        n_independent, start = jnp.int32(0), (zero, zero, minus_one)
-        if isinstance(way, Mixed):
-            mixture, n_independent = way.mixture, jnp.asarray(way.n_independent)
-            start = region_of(mixture, state.x, noise.uniforms[4])
-        else:
-            scale = self.preconditioner.scale(jnp.asarray(way.scale), noise.uniforms[2:4])
-        n_evaluations = n_independent + jnp.asarray(way.length)
-
-        def of_last(last: Array, own: Array, drawn: Array) -> Array:
-            """What belongs to the last accepted proposal, or to the state before all of them."""
-            return jnp.where(last < 0, own, drawn[jnp.maximum(last, 0)])
-
-        def by_scale(walk: Walk, a: Array, transposed: bool) -> Array:
-            """The scale of the trajectory, that of its region where there are regions, times a."""
-            own = scale
-            if mixed:
-                own = mixture.factors[of_last(walk.last, start[2], proposals.components)]
-            return scaled_gradient(own, a) if transposed else scaled(own, a)
-
-        def leap(i: Array, walk: Walk) -> tuple[Array, Array]:
-            """Where a leapfrog step leads (Neal 2011, eq. 5.18-5.20). Half steps of the momentum
-            that follow each other are taken as one."""
-            here = walk.moving
-            share = jnp.where(i == n_independent, 0.5, 1.0).astype(dtype)
-            p = walk.p + share * step * by_scale(walk, gradient(here, beta), True)
-            return here.x + step * by_scale(walk, p, False), p
-
-        def turn(i: Array, walk: Walk) -> Walk:
-            """One evaluation, of a proposal or at the end of a leapfrog step. The density itself is
-            computed only where it decides."""
-            if not mixed:
-                x, p = leap(i, walk)
-                moving, handed_over = gradients_at(evaluate, x)
-                return walk._replace(moving=moving, p=p, handed_over=handed_over)
-            independent = i < n_independent
-            j = jnp.minimum(i, self.max_independent - 1)
-            x, p = jax.lax.cond(
-                independent, lambda: (proposals.x[j], walk.p), lambda: leap(i, walk)
-            )
-            there = evaluate(x, independent | (i == n_evaluations - 1))
-
-            def decide() -> Walk:
-                difference = (
-                    log_density(there, beta)
-                    - log_density(walk.here, beta)
-                    + of_last(walk.last, start[0], proposals.logs[:, 0])
-                    - proposals.logs[j, 0]
-                )
-                difference = jnp.where(jnp.isfinite(difference), difference, -jnp.inf)
-                accepted = proposals.logs[j, 2] < difference
-                here = _choose(accepted, there, walk.here)
-                return Walk(
-                    here=here,
-                    moving=here,
-                    p=p,
-                    handed_over=[],
-                    last=jnp.where(accepted, i, walk.last),
-                    independent=walk.independent + jnp.minimum(1, jnp.exp(difference)),
-                )
-
-            walked: Walk = jax.lax.cond(
-                independent, decide, lambda: walk._replace(moving=there, p=p)
-            )
-            return walked
-
-        shapes = [] if mixed else jax.eval_shape(partial(gradients_at, evaluate), state.x)[1]
-        nothing = [jnp.zeros(a.shape, a.dtype) for a in shapes]
-        walk = Walk(state, state, noise.normals, nothing, minus_one, zero)
-        walk = jax.lax.fori_loop(0, n_evaluations, turn, walk)
-
-        here = walk.here
-        end = walk.moving if mixed else with_values(evaluate, walk.moving, walk.handed_over)
-        p = walk.p + 0.5 * step * by_scale(walk, gradient(end, beta), True)
-        kinetic = 0.5 * (jnp.sum(noise.normals * noise.normals) - jnp.sum(p * p))
-        difference = log_density(end, beta) - log_density(here, beta) + kinetic
-        if mixed:
-            parts = log_parts(mixture, end.x)
-            region = of_last(walk.last, start[2], proposals.components)
-            difference += (parts[region] - log_total(parts)) - of_last(
-                walk.last, start[1], proposals.logs[:, 1]
-            )
-        difference = jnp.where(jnp.isfinite(difference), difference, -jnp.inf)
-        accepted = jnp.log(u_accept) < difference
-        new = _choose(accepted, end, here)
-        probability = jnp.minimum(1, jnp.exp(difference))
-        independent = walk.independent / jnp.maximum(n_independent, 1).astype(dtype)
-        return new, jnp.stack([probability, n_evaluations.astype(dtype), independent])
+    def _jittered(self, step_size: Any, noise: Noise) -> Array:
+        """The step of this exploration."""
+        step = step_size * (1 + self.jitter * (2 * noise.uniforms[0] - 1))
+        return jnp.asarray(step, noise.normals.dtype)
 
     def adapt(self, tuning: HMCTuning, outcome: RoundOutcome) -> HMCTuning:
         return adapted(self, tuning, outcome)
-
-
-def _choose(condition: Array, a: State, b: State) -> State:
-    return State(*(jnp.where(condition, x, y) for x, y in zip(a, b, strict=True)))
