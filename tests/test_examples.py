@@ -32,6 +32,7 @@ def test_eight_schools_prints_the_table_the_evidence_and_a_summary():
     assert "exact value in the 99 % interval: True" in output
 
 
+@pytest.mark.slow
 def test_mrna_finds_both_modes_in_simulated_data():
     assert "both modes found: True" in run("mrna.py", "--rounds", "11")
 
@@ -75,7 +76,7 @@ def test_the_readme_names_the_two_commands():
         assert command in checks
 
 
-@pytest.mark.parametrize("name", ["path", "result"])
+@pytest.mark.parametrize("name", ["target.path", "result"])
 def test_the_examples_in_the_docstrings_work(name):
     module = importlib.import_module(f"numpygeons.{name}")
     outcome = doctest.testmod(module)

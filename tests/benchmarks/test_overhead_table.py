@@ -37,6 +37,7 @@ def test_a_bare_gradient_is_computed_as_often_as_asked(benchmark_module, monkeyp
     assert np.asarray(valued) == pytest.approx(np.asarray(x - 0.01 * (x + 2.5)), rel=1e-5)
 
 
+@pytest.mark.usual("eight_schools_3")
 @pytest.mark.parametrize("name", ["eight_schools_3", "varying_slopes"])
 def test_bare_gradients_are_of_the_density_that_rounds_explore(benchmark_module, name):
     import jax
@@ -94,6 +95,7 @@ def test_a_row_shows_medians_of_cold_and_warm_processes(benchmark_module):
     }
 
 
+@pytest.mark.slow
 def test_the_smallest_model_fills_a_row_and_missing_data_say_so(
     benchmark_module, monkeypatch, tmp_path
 ):
@@ -172,6 +174,7 @@ def test_only_ours_runs_a_model_again_with_more_chains(benchmark_module):
     ]
 
 
+@pytest.mark.slow
 def test_our_own_row_reaches_the_ess_it_was_asked_for(benchmark_module):
     row = benchmark_module("overhead_peers").cells("eight_schools_3", "numpygeons", 20.0, 180.0)
     assert row[1].endswith(", 3 chains")

@@ -14,6 +14,7 @@ def test_auto_is_held_against_the_best_width(benchmark_module):
     assert (row["auto"], row["auto / best, per gradient"]) == ("1", "1.50")
 
 
+@pytest.mark.slow
 def test_the_smallest_model_is_timed_at_every_width(benchmark_module):
     lanes = benchmark_module("lanes")
     row = lanes.cells("eight_schools_3", 1, 0.01)
@@ -23,6 +24,7 @@ def test_the_smallest_model_is_timed_at_every_width(benchmark_module):
     assert numbers[-1] >= 1
 
 
+@pytest.mark.usual("gp_20")
 @pytest.mark.parametrize("name", ["gp_20", "network_200"])
 def test_models_that_are_in_no_other_table_can_be_explored(benchmark_module, name):
     import numpygeons
@@ -38,6 +40,7 @@ def test_models_that_are_in_no_other_table_can_be_explored(benchmark_module, nam
     assert pt.rounds[-1].n_gradients > 0
 
 
+@pytest.mark.slow
 def test_compilation_is_timed_without_a_cache_and_from_a_full_one(benchmark_module, reference):
     compilation = benchmark_module("compilation")
     name, dimension, compiled, found = compilation.cells("unid_100", 1)

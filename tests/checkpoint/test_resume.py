@@ -48,18 +48,21 @@ EXPLORERS = {
 }
 
 
+@pytest.mark.usual("HMC", "own")
 @pytest.mark.parametrize("name", list(EXPLORERS))
 def test_every_explorer_goes_on_with_the_same_bits(tmp_path, name):
     loaded, whole = check_that_it_goes_on(tmp_path, normal, explorer=EXPLORERS[name])
     np.testing.assert_array_equal(loaded.samples["x"], whole.samples["x"])
 
 
+@pytest.mark.usual("HMC")
 @pytest.mark.parametrize("name", ["HMC", "own"])
 def test_double_precision_goes_on_with_the_same_bits(tmp_path, x64, name):
     loaded, _ = check_that_it_goes_on(tmp_path, eight_schools, explorer=EXPLORERS[name])
     assert loaded.samples["theta"].dtype == np.float64
 
 
+@pytest.mark.usual("online-1", "index process-5")
 @pytest.mark.parametrize("n_chains", [1, 5])
 @pytest.mark.parametrize(
     "record",

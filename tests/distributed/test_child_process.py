@@ -102,6 +102,7 @@ def rows(said):
     return [line[:4] for line in lines if line and line[0].isdigit()]
 
 
+@pytest.mark.usual("float64")
 def test_a_run_elsewhere_has_the_bits_of_one_here(precision, capsys):
     here = pigeons(normal, n_chains=3, n_rounds=5)
     said = capsys.readouterr().out
@@ -149,6 +150,7 @@ def test_ctrl_c_ends_the_children_and_keeps_the_finished_rounds(script):
     assert "stopped before its end" in repr(Result("run"))
 
 
+@pytest.mark.usual("supervisor")
 @pytest.mark.parametrize("victim", ["caller", "supervisor"])
 def test_nothing_outlives_a_killed_caller_or_supervisor(script, victim):
     process = script(LONG)

@@ -174,7 +174,7 @@ def test_other_ranks_leave_signals_to_the_first(tmp_path, signals, monkeypatch):
     def is_signalled(pt, **_):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
-        pt.interrupted = False
+        pt._run.interrupted = False
         return pt
 
     monkeypatch.setattr(command_line, "pigeons", is_signalled)

@@ -237,6 +237,7 @@ def test_a_job_that_succeeds_is_finished(cluster, run_folder, capsys):
     assert repr(str(run_folder)) in repr(again)
 
 
+@pytest.mark.usual("slurm")
 def test_a_run_in_a_job_has_the_bits_of_one_here(cluster, tmp_path, monkeypatch, capsys):
     place = tmp_path / "it's my folder"
     place.mkdir()
@@ -261,6 +262,7 @@ def test_a_run_that_fails_in_a_job_says_why(tmp_path, monkeypatch):
         result.wait(timeout=60)
 
 
+@pytest.mark.usual("pbs")
 def test_a_job_is_followed_through_the_queue(cluster, run_folder):
     result = JOBS[cluster.kind]().start(run_folder)
     assert result.status() == "queued"

@@ -89,6 +89,7 @@ def assert_same_course(got, wanted):
         assert_close(got.samples[name], draws)
 
 
+@pytest.mark.usual("two_modes-10-7")
 @pytest.mark.parametrize(
     ("target", "n_chains", "n_rounds"),
     [(eight_schools, 10, 6), (two_modes, 3, 7), (two_modes, 10, 7)],  # a funnel magnifies rounding
@@ -103,12 +104,14 @@ def test_the_course_is_that_of_the_fused_driver(x64, target, n_chains, n_rounds)
     assert not np.array_equal(other.index_process, got.index_process)
 
 
+@pytest.mark.usual("HMC", "SliceSampler")
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_every_explorer_takes_the_course_of_the_fused_driver(x64, name):
     settings = {"explorer": EXPLORERS[name], "record": ["traces", "index_process"]}
     assert_same_course(run(**settings), run(**settings, driver="fused"))
 
 
+@pytest.mark.usual("SliceSampler")
 @pytest.mark.parametrize("name", ["HMC", "SliceSampler"])
 def test_explorers_run_in_single_precision(name):
     pt = run(explorer=EXPLORERS[name], n_rounds=5)
@@ -116,12 +119,14 @@ def test_explorers_run_in_single_precision(name):
     assert pt.rounds[-1].swap_acceptance[0] > 0.1
 
 
+@pytest.mark.usual("1")
 @pytest.mark.parametrize("n_chains", [1, 2])
 def test_one_chain_and_two_are_no_special_case(x64, n_chains):
     settings = {"n_chains": n_chains, "record": ["traces", "index_process"]}
     assert_same_course(run(**settings), run(**settings, driver="fused"))
 
 
+@pytest.mark.usual("MOST_SCANS-4")
 @pytest.mark.parametrize(("name", "bound"), [("MOST_SCANS", 4), ("MOST_BYTES", 2_000)])
 def test_how_scans_are_cut_into_calls_does_not_show(monkeypatch, name, bound):
     settings = {"explorer": MALA(), "n_rounds": 5}
@@ -169,6 +174,7 @@ def test_an_error_in_advance_comes_when_its_turn_does():
         next(ahead)
 
 
+@pytest.mark.usual("HMC")
 @pytest.mark.parametrize("name", ["HMC", "AutoMALA", "SliceSampler"])
 def test_neither_data_nor_tables_are_copied_for_each_replica(name):
     """JAX's rule for a branch under vmap would; the largest array grows with the chains alone."""
@@ -187,6 +193,7 @@ def test_neither_data_nor_tables_are_copied_for_each_replica(name):
     assert max(prod(map(int, a.split("x"))) for a in arrays) == 61 * 503
 
 
+@pytest.mark.slow
 def test_many_chains_in_single_precision_swap_as_the_coordinator_does():
     """The replay raises where one of 100,000 decisions differs."""
     pt = run(two_modes, n_chains=100, n_rounds=10, explorer=AutoRWMH(), record=["index_process"])
@@ -233,6 +240,7 @@ def test_swaps_are_those_of_the_index_process(scan, n):
     assert n_swaps > 50 or (n < 3 and (n, scan) != (2, 1))
 
 
+@pytest.mark.usual("now and then")
 @pytest.mark.parametrize("mutant", ["the opposite", "now and then"])
 def test_a_device_that_decides_otherwise_is_found_out(monkeypatch, mutant):
     right = device.accepts_swap
@@ -250,6 +258,7 @@ def test_a_device_that_decides_otherwise_is_found_out(monkeypatch, mutant):
 # --------------------------------------------------------------------------- numbers
 
 
+@pytest.mark.usual("half_excluded")
 @pytest.mark.parametrize("target", [half_excluded, half_not_a_number], ids=lambda f: f.__name__)
 def test_likelihood_zero_at_the_reference_is_a_number_like_others(target):
     pt = run(target, n_rounds=11, n_chains=4)
@@ -279,6 +288,7 @@ def test_no_explorer_is_asked_to_explore_at_the_reference():
     assert np.all(np.isfinite(v))
 
 
+@pytest.mark.slow
 def test_the_evidence_is_the_truth():
     check_evidence_of_two_modes()
 

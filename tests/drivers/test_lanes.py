@@ -31,6 +31,7 @@ def two_cores(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1}, raising=False)
 
 
+@pytest.mark.usual("4")
 @pytest.mark.parametrize("n_chains", [1, 4])
 def test_auto_is_one_replica_after_another_on_a_cpu(n_chains):
     auto = pigeons(normal, **SETTINGS, n_chains=n_chains)
@@ -39,6 +40,7 @@ def test_auto_is_one_replica_after_another_on_a_cpu(n_chains):
     assert digest(pigeons(normal, **SETTINGS, n_chains=n_chains, seed=2)) != digest(one)
 
 
+@pytest.mark.usual("HMC*-7-3", "SliceSampler*")
 @pytest.mark.parametrize(
     ("explorer", "n_chains", "lanes"),
     [(HMC(), 2, 2), (HMC(), 7, 100), *((explorer, 7, 3) for explorer in EXPLORERS)],
@@ -89,6 +91,7 @@ def test_of_two_ways_that_a_batch_computes_the_one_that_is_not_taken_takes_no_st
     assert statistics[1] == n_steps
 
 
+@pytest.mark.usual("HMC*")
 @pytest.mark.parametrize("explorer", [HMC(), SliceSampler()], ids=repr)
 def test_an_exact_draw_without_a_density_at_the_target_is_no_trouble_to_a_batch(x64, explorer):
     settings = {**SETTINGS, "n_chains": 3, "explorer": explorer}
@@ -99,6 +102,7 @@ def test_an_exact_draw_without_a_density_at_the_target_is_no_trouble_to_a_batch(
     np.testing.assert_allclose(batches.rounds[-1].n_gradients, one.rounds[-1].n_gradients)
 
 
+@pytest.mark.usual("3-fused", "3-stepwise")
 @pytest.mark.usefixtures("two_cores")
 @pytest.mark.parametrize("driver", ["fused", "stepwise"])
 @pytest.mark.parametrize("lanes", [2, 3, 7])

@@ -96,6 +96,7 @@ def exponents(fast):
     return np.round(e)
 
 
+@pytest.mark.usual("asymmetric")
 def test_a_step_is_that_of_the_plain_form_which_recomputes_everything(case):
     state, fast = case.fast()
     assert not np.any(case.differs(fast))
@@ -112,6 +113,7 @@ def test_a_step_is_that_of_the_plain_form_which_recomputes_everything(case):
     assert 0.02 < np.mean(refused) < 0.5
 
 
+@pytest.mark.usual("symmetric")
 def test_what_travels_with_a_state_belongs_to_it(case):
     state, _ = case.fast()
     with jax.enable_x64(True):
@@ -120,6 +122,7 @@ def test_what_travels_with_a_state_belongs_to_it(case):
         np.testing.assert_allclose(kept, fresh, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.usual("symmetric")
 def test_no_step_costs_more_gradients_than_the_plain_form_and_an_unchanged_one_costs_one(case):
     _, fast = case.fast()
     slow = case.slow_column("n_gradients")
@@ -133,6 +136,7 @@ def test_no_step_costs_more_gradients_than_the_plain_form_and_an_unchanged_one_c
         np.testing.assert_array_equal(fast["n_gradients"][unchanged], 2)
 
 
+@pytest.mark.usual("asymmetric")
 def test_a_passed_proposal_with_its_momentum_turned_comes_back_with_the_same_step(case):
     passed = case.slow_column("passed") & (case.slow_column("probability") > PASSED_IS_ACCEPTED)
     assert np.sum(passed) > 1_000
@@ -159,6 +163,7 @@ def test_a_search_back_that_doubles_once_and_steps_back_to_an_unchanged_step_pas
     assert {tuple(s.backward_trials) for s in unchanged} == {(0,)}
 
 
+@pytest.mark.usual("symmetric-*")
 @pytest.mark.parametrize(
     ("old", "new", "harmless_for"),
     [
@@ -182,6 +187,7 @@ def tuning_of(target):
     return AutoStepTuning(step_size=2 * target.step, scale=np.array(target.scale))
 
 
+@pytest.mark.usual("not a number-symmetric")
 @pytest.mark.parametrize("kind", SELECTORS)
 @pytest.mark.parametrize("outside", [-np.inf, np.nan], ids=["zero", "not a number"])
 def test_a_proposal_where_the_likelihood_is_zero_is_rejected(outside, kind):
@@ -194,6 +200,7 @@ def test_a_proposal_where_the_likelihood_is_zero_is_rejected(outside, kind):
         assert p_value(target, 1.0, copies) > THRESHOLD
 
 
+@pytest.mark.usual("symmetric")
 @pytest.mark.parametrize("kind", SELECTORS)
 def test_gradients_that_are_not_numbers_do_not_change_the_law(kind):
     target = BrokenGradient()
@@ -203,6 +210,7 @@ def test_gradients_that_are_not_numbers_do_not_change_the_law(kind):
         assert p_value(target, beta, copies) > THRESHOLD
 
 
+@pytest.mark.usual("asymmetric")
 @pytest.mark.parametrize("kind", SELECTORS)
 def test_a_step_that_overflows_is_rejected_with_probability_zero(kind):
     explorer, tuning = AutoMALA(selector=SELECTORS[kind]), tuning_of(Normal())

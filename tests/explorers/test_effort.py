@@ -85,6 +85,7 @@ def test_trajectories_grow_where_v_is_slow_and_the_report_says_how_long_they_are
     assert f"explorer: leapfrog steps {span}, independence steps 0; " in pt.report()
 
 
+@pytest.mark.slow
 def test_steps_per_scan_follow_the_autocorrelation():
     pt = pigeons(
         eight_schools,

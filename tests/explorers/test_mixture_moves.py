@@ -131,6 +131,7 @@ def test_exact_draws_stay_exact(length, n_independent):
     assert (0.05 < independent < 0.9) == (n_independent > 0)
 
 
+@pytest.mark.usual("region of the start")
 @pytest.mark.parametrize("name", ["ratio of regions upside down", "region of the start"])
 def test_a_mutant_of_the_region_does_not_keep_the_density(name):
     """Two that the wide net of exact starts lets through: its mixture fits too well."""

@@ -47,6 +47,23 @@ def assert_kept(name, dtype, n):
         assert len(BETAS) * p > THRESHOLD, f"beta {beta}"
 
 
+@pytest.mark.usual(
+    "AutoMALA, identity-float32",
+    "AutoMALA, mixed diagonal-float64",
+    "AutoMALA asymmetric, diagonal-float32",
+    "AutoMALA deterministic, dense-float64",
+    "AutoHMC, mixed diagonal-float32",
+    "AutoRWMH, dense-float64",
+    "MALA, diagonal-float32",
+    "HMC, dense-float64",
+    "HMC, identity-float32",
+    "HMC with a mixture-float64",
+    "slice, stepping out-float64",
+    "slice, narrow-float32",
+    "slice, random-float32",
+    "Compose-float32",
+    "Mix-float64",
+)
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
 @pytest.mark.parametrize("name", CASES)
 def test_exploring_from_an_exact_start_keeps_the_density(name, dtype):
@@ -63,6 +80,12 @@ def test_exploring_keeps_the_density_of_many_copies(name, dtype):
 ALL_MUTANTS = [(explorer, name) for explorer, mutants in MUTANTS.items() for name in mutants]
 
 
+@pytest.mark.usual(
+    "AutoMALA-no check",
+    "AutoHMC-wrong difference",
+    "MALA-wrong difference",
+    "HMC-*",
+)
 @pytest.mark.parametrize(("explorer", "name"), ALL_MUTANTS)
 def test_a_mutant_does_not_keep_the_density(explorer, name):
     broken = MUTANTS[explorer][name]()
@@ -86,6 +109,7 @@ def test_numbers_that_are_none_do_not_pass():
     assert p_value(TARGET, 1.0, copies) < THRESHOLD
 
 
+@pytest.mark.usual("float64-fused")
 @pytest.mark.parametrize("driver", ["fused", "stepwise"])
 def test_the_driver_draws_exactly_and_independently_at_beta_0(driver, precision):
     """Of `normal`, 1 / 2 - x follows N(1 / 2, 1) there, and V is a function of its square."""

@@ -77,6 +77,7 @@ def tuning_of(target, step=None):
     return KernelTuning(step_size=step or target.step, scale=np.array(target.scale))
 
 
+@pytest.mark.usual("NUTS-SkewedAndHeavy", "HMC-Normal", "BarkerMH-Normal", "own-Normal")
 @pytest.mark.parametrize(
     ("target", "dtype"),
     [(Normal(), np.float64), (SkewedAndHeavy(), np.float64), (Funnel(), np.float32)],
@@ -113,6 +114,7 @@ def test_a_mutant_does_not_keep_the_density(old, new):
     assert p_value(Normal(), 1.0, copies) < THRESHOLD
 
 
+@pytest.mark.usual("NUTS--inf", "own-nan")
 @pytest.mark.parametrize(
     ("name", "outside"),
     [("NUTS", -np.inf), ("HMC", np.nan), ("BarkerMH", -np.inf), ("own", np.nan)],
@@ -165,6 +167,7 @@ def test_gradients_that_are_not_numbers_do_not_change_the_law():
     assert p_value(target, 1.0, copies) > THRESHOLD
 
 
+@pytest.mark.usual("NUTS")
 @pytest.mark.parametrize("name", ["NUTS", "HMC", "BarkerMH"])
 def test_a_step_that_overflows_leaves_the_state_as_it_was(name):
     tuning = tuning_of(Normal(), step=1e30)
@@ -177,6 +180,7 @@ def test_a_step_that_overflows_leaves_the_state_as_it_was(name):
         np.testing.assert_array_equal(copies.statistics["diverging"], 1)
 
 
+@pytest.mark.usual("NUTS", "own")
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_evaluations_are_counted_and_the_start_is_not_evaluated_again(name):
     explorer, target, calls = EXPLORERS[name], Normal(), []
@@ -252,6 +256,7 @@ def test_the_step_follows_the_acceptance_that_the_kernel_wants(kernel, wanted):
     )
 
 
+@pytest.mark.usual("NUTS")
 @pytest.mark.parametrize(
     ("explorer", "model"),
     [

@@ -94,6 +94,7 @@ def nothing_compiles(monkeypatch):
     monkeypatch.setattr(compilation, "in_another_thread", refuse)
 
 
+@pytest.mark.usual("fused", "device")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_only_explore_must_be_written(driver):
     pt = run(Walk(), n_rounds=11, driver=driver)
@@ -105,6 +106,7 @@ def test_only_explore_must_be_written(driver):
         Explorer()
 
 
+@pytest.mark.slow
 def test_fused_and_stepwise_drivers_agree_in_every_bit():
     for explorer in (Walk(), Compose(Walk(), HMC()), Mix(Walk(), HMC())):
         fused, stepwise = (run(explorer, coin, driver=driver) for driver in ONE_BY_ONE)
@@ -141,6 +143,7 @@ def test_what_explore_must_not_return_is_named_before_anything_is_compiled(fault
             run(explorer)
 
 
+@pytest.mark.usual("*-fused", "nan in x-*")
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize(
     "fault", ["nan in x", "nan in V", "nan in log reference", "nan in statistics", "infinite x"]
@@ -154,6 +157,7 @@ def test_what_is_not_a_number_at_run_time_names_replica_chain_beta_and_scan(faul
     assert "Walk.explore returned that state" in caught.value.__notes__[0]
 
 
+@pytest.mark.usual("fused", "stepwise")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_users_exception_passes_through_untouched(driver):
     class Mine(Exception):

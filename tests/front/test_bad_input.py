@@ -120,6 +120,7 @@ def test_what_is_no_target_is_refused(target):
         run(target)
 
 
+@pytest.mark.usual("half_excluded-HMC", "half_not_a_number-AutoMALA")
 @pytest.mark.parametrize("explorer", [HMC(), AutoMALA()], ids=["HMC", "AutoMALA"])
 @pytest.mark.parametrize("model", [half_excluded, half_not_a_number])
 def test_zero_likelihood_on_half_of_the_prior_runs_and_is_counted(model, explorer):
@@ -258,6 +259,7 @@ EXPLORERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_one_dimension_works_with_every_explorer(name):
     pt = run(explorer=EXPLORERS[name], n_rounds=11)
@@ -274,6 +276,7 @@ def test_the_fused_driver_is_refused_where_jax_computes_on_an_accelerator(monkey
         run()
 
 
+@pytest.mark.usual("*-fused")
 @pytest.mark.parametrize("driver", ["fused", "stepwise"])
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_a_run_of_two_draws_can_be_looked_at_without_a_warning(name, driver):

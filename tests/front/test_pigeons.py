@@ -113,6 +113,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
     assert not np.array_equal(first.samples["mu"], other.samples["mu"])
 
 
+@pytest.mark.usual(
+    "float32-eight_schools-HMC", "float64-coin-AutoMALA", "float64-eight_schools-asymmetric"
+)
 @pytest.mark.parametrize(
     "explorer",
     [HMC(), AutoMALA(), AutoMALA(n_refresh=1, selector=AsymmetricSelector())],
@@ -126,6 +129,7 @@ def test_fused_and_stepwise_drivers_agree_in_every_bit(target, explorer, precisi
     assert_same_bits(fused, stepwise)
 
 
+@pytest.mark.usual("float32")
 def test_more_rounds_later_are_more_rounds_at_once(precision):
     at_once = run(n_rounds=7)
     assert_same_bits(run(n_rounds=4).extend(3), at_once)
@@ -156,6 +160,7 @@ def compilations(caplog):
     jax.config.update("jax_log_compiles", False)
 
 
+@pytest.mark.usual("8")
 @pytest.mark.parametrize("n_rounds", [3, 8])
 def test_the_round_is_compiled_once_whatever_the_number_of_rounds(n_rounds, compilations):
     run(normal, n_rounds=n_rounds)

@@ -11,6 +11,7 @@ from numpygeons.distributed.ranks_log import notes
 from support.small_models import eight_schools, normal
 
 
+@pytest.mark.usual("2")
 @pytest.mark.parametrize("n_processes", [2, 3])
 def test_child_processes_have_the_bits_of_one(n_processes, tmp_path, mpiexec, capfd):
     pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")

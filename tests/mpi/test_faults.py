@@ -52,6 +52,7 @@ def misfortunes(request, said):
     return {name: [own[name] for own in everyone] for name in everyone[0]}
 
 
+@pytest.mark.usual("*stepwise*")
 def test_an_explorer_that_raises_on_the_last_rank_raises_on_all(misfortunes):
     *others, own = misfortunes["raising"]
     assert own == "ZeroDivisionError: of the explorer's own"
@@ -59,6 +60,7 @@ def test_an_explorer_that_raises_on_the_last_rank_raises_on_all(misfortunes):
         assert told == f"ZeroDivisionError: rank {len(others)}: of the explorer's own"
 
 
+@pytest.mark.usual("*stepwise*")
 @pytest.mark.parametrize("name", ["infinite", "not a number"])
 def test_numbers_that_leave_no_way_on_are_named_on_all_ranks(misfortunes, name):
     first, *others = misfortunes[name]
@@ -67,12 +69,14 @@ def test_numbers_that_leave_no_way_on_are_named_on_all_ranks(misfortunes, name):
     assert all(told == first for told in others)
 
 
+@pytest.mark.usual("*stepwise*")
 def test_ranks_with_other_data_are_refused_on_all(misfortunes):
     first, *others = misfortunes["other data"]
     assert first.startswith("ValueError: ranks 0 and 1 have different models or data")
     assert all(told == first for told in others)
 
 
+@pytest.mark.usual("*stepwise*")
 def test_a_model_that_changes_is_found_out_on_all_ranks(misfortunes):
     own, *others = misfortunes["changing"]
     assert own.startswith("ReproducibilityError: round 3 has other bits when it is run again")
@@ -126,11 +130,13 @@ def check_went_on(lines, interrupted_rounds):
     assert went_on == f"went on {int(n) + 1} False {digest(whole)}"
 
 
+@pytest.mark.usual("3-1")
 @pytest.mark.parametrize(("n", "which"), [(3, "1"), (2, "all")])
 def test_ctrl_c_on_some_ranks_ends_the_run_of_all_alike(said, tmp_path, n, which):
     check_went_on(said(n, "interrupted", tmp_path / "run", which), range(6, 22))
 
 
+@pytest.mark.usual("1")
 @pytest.mark.parametrize("which", [0, 1])
 def test_ctrl_c_between_two_rounds_ends_the_run_of_all_alike(said, which):
     check_went_on(said(2, "interrupted_between", which), [4])
@@ -170,6 +176,7 @@ def test_ctrl_c_in_a_terminal_leaves_the_finished_rounds(tmp_path, mpiexec, envi
     assert digest(pt) == digest(pigeons(eight_schools, n_chains=6, n_rounds=17, show_report=False))
 
 
+@pytest.mark.usual("3-1-exits", "2-1-killed")
 @pytest.mark.parametrize(
     ("n", "rank", "how"), [(2, 1, "killed"), (3, 0, "killed"), (3, 1, "exits"), (2, 0, "exits")]
 )

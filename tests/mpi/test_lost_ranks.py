@@ -24,6 +24,7 @@ def ends(start):
     return launch
 
 
+@pytest.mark.usual("2-0", "4-2")
 @pytest.mark.parametrize(("n", "rank"), [(2, 0), (2, 1), (4, 2), (3, 0)])
 def test_a_killed_rank_is_named_whatever_the_launcher_does(ends, n, rank):
     stderr, processes = ends(n, "scans", str(rank), "SIGKILL")
@@ -31,12 +32,14 @@ def test_a_killed_rank_is_named_whatever_the_launcher_does(ends, n, rank):
     assert named == [(str(rank), processes[rank])]
 
 
+@pytest.mark.usual("SIGSEGV")
 @pytest.mark.parametrize("signal", ["SIGSEGV", "SIGABRT", "SIGTERM"])
 def test_a_crash_is_named_too(ends, signal):
     stderr, processes = ends(2, "scans", "1", signal)
     assert f"numpygeons: rank 1 (process {processes[1]} on " in stderr
 
 
+@pytest.mark.usual("words0")
 @pytest.mark.parametrize("words", [("scans", "1", "SIGKILL"), ("broadcast_of_the_dead",)])
 def test_the_others_notice_where_the_launcher_does_not(ends, words):
     stderr, processes = ends(3, *words, unseen=True)
@@ -72,6 +75,7 @@ def test_after_a_loss_nothing_more_is_said(start):
     assert own == "ValueError: its own"
 
 
+@pytest.mark.usual("1-1")
 @pytest.mark.parametrize(("rank", "ending"), [(1, "1"), (0, "0")])
 def test_a_rank_that_leaves_before_mpi_starts_ends_all_and_is_named(start, mpiexec, rank, ending):
     version = subprocess.run([mpiexec, "--version"], capture_output=True, text=True).stdout

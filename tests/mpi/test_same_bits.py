@@ -145,6 +145,7 @@ def check(design, partition, digests, of_one_process):
         }
 
 
+@pytest.mark.usual("partition0", "partition4")
 @pytest.mark.parametrize("partition", PARTITIONS)
 def test_ranks_and_threads_do_not_show_in_the_results(partition, digests, of_one_process):
     check(DESIGN, partition, digests, of_one_process)
@@ -159,6 +160,7 @@ def test_another_seed_shows_in_all_of_them(digests, of_one_process):
         assert one["files"][name] != other["files"][name], name
 
 
+@pytest.mark.usual("partition2", "partition4")
 @pytest.mark.slow
 @pytest.mark.parametrize("partition", PARTITIONS)
 def test_every_explorer_has_the_same_bits_on_every_partition(partition, digests, of_one_process):

@@ -29,6 +29,7 @@ def four_cores(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(4)), raising=False)
 
 
+@pytest.mark.usual("HMC*-7-*", "*-3-fused", "HMC*-1-stepwise")
 @pytest.mark.parametrize("driver", ["fused", "stepwise"])
 @pytest.mark.parametrize("n_chains", [1, 2, 3, 7])
 @pytest.mark.parametrize("explorer", [HMC(), AutoMALA(), SliceSampler()], ids=repr)
@@ -63,6 +64,7 @@ def test_a_worker_is_not_asked_for_without_a_core(monkeypatch):
     assert pt._rounds._coordinator.n_workers == 1
 
 
+@pytest.mark.usual("fused")
 @pytest.mark.parametrize("driver", ["fused", "stepwise"])
 def test_numbers_that_leave_no_way_on_are_raised_whoever_met_them(driver):
     def wall():
@@ -101,6 +103,7 @@ def test_an_error_of_a_callback_on_one_thread_is_raised():
         )
 
 
+@pytest.mark.usual("0-stepwise", "1-fused")
 @pytest.mark.parametrize("driver", ["fused", "stepwise"])
 @pytest.mark.parametrize("which", [0, 1])
 def test_an_error_of_either_thread_ends_the_round_of_both_which_can_be_done_again(driver, which):

@@ -1,7 +1,7 @@
 """The default explorer finds the exact evidence, moments and mode weights of reference problems.
 
 `pytest -m reference` runs every problem and prints a table; plain `pytest` those that take less
-than 10 s. A problem runs with several seeds. A comparison fails where its probability, times the
+than 6 s. A problem runs with several seeds. A comparison fails where its probability, times the
 number of comparisons in the suite, is below 1e-6. The last column of the table holds the narrower
 bars to which it is held besides, and which are not probabilities: it says which are missed.
 """
@@ -43,9 +43,9 @@ EFFORTS = {
     "eight_schools": Effort(n_chains=4),
     "eight_schools_centered": Effort(n_chains=4),
     "eight_schools_reparam": Effort(n_chains=4),
-    "ark": Effort(n_chains=16),
-    "sblrc": Effort(n_chains=24),
-    "hmm_example": Effort(n_chains=8, n_rounds=11),
+    "ark": Effort(n_chains=16, slow=True),
+    "sblrc": Effort(n_chains=24, slow=True),
+    "hmm_example": Effort(n_chains=8, n_rounds=11, slow=True),
     "gauss_mix": Effort(n_chains=12, slow=True),
     "unid_100": Effort(n_chains=5),
     "unid_100000": Effort(n_chains=9),
@@ -54,7 +54,7 @@ EFFORTS = {
     "brownian_unknown_scales": Effort(n_chains=12, n_rounds=14, slow=True),
     "radiata_density": Effort(n_chains=8),
     "radiata_adjusted": Effort(n_chains=8),
-    "baseball_partial": Effort(n_chains=10, n_rounds=13),
+    "baseball_partial": Effort(n_chains=10, n_rounds=13, slow=True),
     "baseball_full": Effort(n_chains=5),
     "baseball_nopool": Effort(n_chains=12),
     "sv_sp500_small": Effort(n_chains=14, n_rounds=12, slow=True),

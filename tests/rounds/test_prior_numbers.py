@@ -43,6 +43,7 @@ def wide():
 OVERFLOWS = 2 * stats.norm.sf(float(np.finfo(np.float32).max) / 1e38)
 
 
+@pytest.mark.usual("float32")
 def test_draws_that_overflow_are_made_again_and_counted(precision):
     pt = run(wide, n_rounds=8)
     last = pt.rounds[-1]
@@ -91,6 +92,7 @@ def test_one_chain_makes_no_reference_draws_and_counts_none():
     assert [record.n_redrawn for record in pt.rounds] == [0] * 3
 
 
+@pytest.mark.usual("LogNormal", "Beta")
 @pytest.mark.parametrize(
     "prior",
     [
@@ -112,6 +114,7 @@ def test_no_extreme_prior_lets_a_number_that_is_not_finite_into_a_replica(prior)
     assert sum(record.n_redrawn for record in pt.rounds) <= 1
 
 
+@pytest.mark.usual("float32")
 def test_the_density_is_finite_where_a_constrained_value_overflows(precision):
     """The model says what an infinite value is worth; its prior probability is known."""
     path = as_path(single(lambda: dist.LogNormal(jnp.zeros(2), 30.0).to_event(1)))
@@ -131,6 +134,7 @@ def test_what_underflows_keeps_its_prior_probability():
     assert_near(pt, stats.gamma.logsf(1e-3, 0.01))
 
 
+@pytest.mark.usual("float32-0.01")
 @pytest.mark.parametrize("a", [0.01, 0.1])
 def test_both_ends_of_a_beta_prior_keep_their_mass(a, precision):
     """The likelihood at a draw is that at 0 or 1 for nearly all; the right share is below 1/2."""
@@ -150,6 +154,7 @@ def test_both_ends_of_a_beta_prior_keep_their_mass(a, precision):
     assert np.mean(x < 0.5) == pytest.approx(below / z, abs=0.04)
 
 
+@pytest.mark.usual("float32")
 def test_a_vague_gamma_prior_of_a_precision_gives_the_right_evidence(precision):
     y = np.random.default_rng(0).normal(1, 2, 20)
 
@@ -174,6 +179,7 @@ def test_a_vague_gamma_prior_of_a_precision_gives_the_right_evidence(precision):
     assert pt.rounds[-1].n_redrawn == 0
 
 
+@pytest.mark.usual("float32-3.1415*")
 @pytest.mark.parametrize("centre", [np.pi, -np.pi + 0.05])
 def test_a_von_mises_prior_may_sit_where_the_ends_of_its_interval_meet(centre, precision):
     """The unconstrained density has two modes; the circle has one."""

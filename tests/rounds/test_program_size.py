@@ -61,11 +61,13 @@ def program(explorer, n_chains=4, own=None, model=wave):
     return jax.jit(make_explore(explorer, evaluate)).lower(*shapes).as_text()
 
 
+@pytest.mark.usual("HMC")
 @pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda explorer: type(explorer).__name__)
 def test_it_does_not_grow_with_the_number_of_chains(explorer):
     assert program(explorer, 4).count("\n") == program(explorer, 400).count("\n")
 
 
+@pytest.mark.usual("max_length")
 @pytest.mark.parametrize(
     ("few", "many"),
     [
@@ -86,6 +88,7 @@ def test_it_does_not_grow_with_the_data_and_holds_the_gradient_once(model):
     assert few.count("cosine") == 1
 
 
+@pytest.mark.usual("AutoMALA*", "HMC*")
 @pytest.mark.parametrize(
     ("explorer", "n_sites"),
     [

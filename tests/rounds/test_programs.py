@@ -81,6 +81,7 @@ def test_without_mixtures_there_is_one_way():
     assert ways.mixed is None
 
 
+@pytest.mark.usual("coin")
 @pytest.mark.parametrize("model", [normal, coin], ids=lambda model: model.__name__)
 def test_before_its_mixtures_are_fitted_a_chain_goes_as_without(x64, model):
     """Its region is a single normal of its scale; only the order of the arithmetic differs."""
@@ -107,6 +108,7 @@ def test_combinations_read_what_their_parts_do():
 # --------------------------------------------------------------------------- what is compiled
 
 
+@pytest.mark.usual("normal-3", "eight_schools-10")
 @pytest.mark.parametrize("n_chains", [3, 10])
 @pytest.mark.parametrize("model", [normal, eight_schools], ids=lambda model: model.__name__)
 def test_most_models_have_one_program(model, n_chains):
@@ -133,6 +135,7 @@ def test_a_program_is_compiled_in_the_first_round_that_needs_it(whole):
     assert (rounds_that_compiled(again), digest(again)) == ([], digest(whole))
 
 
+@pytest.mark.usual("7")
 @pytest.mark.parametrize("n_before", [6, 7, 8])
 def test_a_run_goes_on_with_the_program_that_was_due(whole, tmp_path, n_before):
     pigeons(two_modes, **{**TEN_CHAINS, "n_rounds": n_before}, checkpoint=tmp_path / "run")
@@ -140,6 +143,7 @@ def test_a_run_goes_on_with_the_program_that_was_due(whole, tmp_path, n_before):
     assert digest(went_on) == digest(whole)
 
 
+@pytest.mark.usual("settings0")
 @pytest.mark.parametrize("settings", [{"n_threads": 2}, {"driver": "stepwise"}, {"lanes": 2}])
 def test_other_ways_to_work_change_programs_in_the_same_rounds(whole, settings):
     other = pigeons(two_modes, **TEN_CHAINS, **settings)
@@ -148,6 +152,7 @@ def test_other_ways_to_work_change_programs_in_the_same_rounds(whole, settings):
         assert digest(other) == digest(whole)
 
 
+@pytest.mark.usual("AutoMALA*")
 @pytest.mark.parametrize("explorer", [AutoMALA(), Compose(AutoMALA(), SliceSampler())], ids=repr)
 def test_an_explorer_that_reads_all_of_its_tuning_has_one_program(explorer):
     pt = pigeons(numpygeons.NumPyroPath(normal), **SETTINGS, explorer=explorer)

@@ -23,6 +23,7 @@ def run(n_rounds, **settings):
     return pigeons(normal, n_chains=3, n_rounds=n_rounds, show_report=False, **settings)
 
 
+@pytest.mark.usual("fused")
 @pytest.mark.parametrize("driver", ["fused", "stepwise", "device"])
 def test_each_batch_is_made_once_while_the_block_before_it_runs(driver, small_batches, monkeypatch):
     made = []
@@ -40,6 +41,7 @@ def test_each_batch_is_made_once_while_the_block_before_it_runs(driver, small_ba
     assert all(thread.startswith("numpygeons-reference") for _, thread in made)
 
 
+@pytest.mark.usual("stepwise")
 @pytest.mark.parametrize("driver", ["fused", "stepwise", "device"])
 def test_the_next_batch_is_started_while_a_block_runs(driver, small_batches, monkeypatch):
     """Also where JAX runs the program in the thread that calls it, as it does small ones."""

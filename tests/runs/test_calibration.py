@@ -90,6 +90,7 @@ CASES = [
 ]
 
 
+@pytest.mark.usual("eight schools-HMC")
 @pytest.mark.parametrize(("name", "explorer"), CASES)
 def test_the_interval_holds_the_truth_as_often_as_it_says(name, explorer):
     errors, dof, _ = runs(name, explorer)
@@ -99,6 +100,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(name, explorer):
     assert p_value(covered(errors, dof, 0.95), N_SEEDS) > THRESHOLD
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_an_interval_from_independent_errors_does_not(name):
     """A control: Bennett's error with the scans taken for independent."""

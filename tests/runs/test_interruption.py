@@ -44,6 +44,7 @@ SCRIPT = textwrap.dedent(
 )
 
 
+@pytest.mark.usual("fused-14")
 @pytest.mark.parametrize(("driver", "number"), [("fused", 14), ("device", 12)])
 def test_ctrl_c_leaves_the_finished_rounds_within_two_seconds(driver, number):
     process = subprocess.Popen(
@@ -87,6 +88,7 @@ def interrupted_in_round_five(monkeypatch):
     monkeypatch.setattr("numpygeons.runs.report.Reporter.scans", staticmethod(Interrupter(5)))
 
 
+@pytest.mark.usual("stepwise")
 @pytest.mark.parametrize("driver", ["stepwise", "device"])
 def test_an_interrupted_run_goes_on_with_the_same_bits(interrupted_in_round_five, driver):
     settings = {"n_chains": 4, "n_rounds": 7, "driver": driver, "show_report": False}
@@ -119,6 +121,7 @@ def pressed_in_round_eleven(monkeypatch):
     return press_by
 
 
+@pytest.mark.usual("ctrl_c-2")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("press", [ctrl_c, lost_ctrl_c])

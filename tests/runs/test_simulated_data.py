@@ -293,8 +293,10 @@ def test_data_as_an_operand_give_the_density_of_the_model():
         np.testing.assert_array_equal(path_of(jnp.asarray(y)).log_ratio(x), path.log_ratio(x))
 
 
-def test_the_truth_ranks_like_a_draw_and_the_evidence_is_that_of_quadrature():
-    assert_calibrated(calibration(Given, N_DATA))
+@pytest.mark.usual(str(N_FEWER))
+@pytest.mark.parametrize("n_data", [N_FEWER, N_DATA])
+def test_the_truth_ranks_like_a_draw_and_the_evidence_is_that_of_quadrature(n_data):
+    assert_calibrated(calibration(Given, n_data))
 
 
 @pytest.mark.slow
@@ -302,6 +304,7 @@ def test_the_same_with_plain_calls():
     assert_calibrated(calibration(None, N_DATA, run_plain))
 
 
+@pytest.mark.usual("AcceptsEverySwap")
 @pytest.mark.filterwarnings("ignore:coarse arithmetic")  # V is not the model's, on purpose
 @pytest.mark.parametrize("mutant", [WrongFactor, NoDeterminant, AcceptsEverySwap])
 def test_a_run_with_a_mistake_is_not_calibrated(mutant):

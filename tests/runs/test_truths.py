@@ -206,6 +206,9 @@ def p_value(values, exact, tolerance=0.0):
 BOTH = [(name, explorer) for name in PROBLEMS for explorer in ("HMC", "AutoMALA")]
 
 
+@pytest.mark.usual(
+    "eight schools-HMC", "coin 100-AutoMALA", "partly excluded-HMC", "factor-HMC", "two modes-HMC"
+)
 @pytest.mark.parametrize(("name", "explorer"), [*BOTH, ("two modes", "asymmetric")])
 def test_evidence_and_means_are_the_exact_ones(name, explorer):
     rows, problem = over_seeds(name, explorer), PROBLEMS[name]
@@ -214,6 +217,7 @@ def test_evidence_and_means_are_the_exact_ones(name, explorer):
     assert len(p) * min(p) > THRESHOLD
 
 
+@pytest.mark.usual("eight schools-HMC-4", "coin 100-AutoMALA-8")
 @pytest.mark.parametrize(
     ("name", "explorer", "n_chains"),
     [
@@ -247,6 +251,7 @@ def test_the_average_of_the_stepping_stones_is_biased():
     assert p_value(rows[:, 3], PROBLEMS["partly excluded"].log_z) < THRESHOLD
 
 
+@pytest.mark.slow
 def test_the_early_rejection_gives_a_wrong_evidence_of_two_modes():
     """A control: healthy to look at, and off by nats."""
     rows = over_seeds("two modes", "early rejection", n_seeds=8)

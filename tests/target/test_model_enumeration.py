@@ -210,6 +210,7 @@ def capture_and_recapture_without_the_mask_on_the_discrete_latent():
     return (model, {"survival": survival, "recapture": recapture}, 0.0, want)
 
 
+@pytest.mark.usual("float64*")
 @pytest.mark.parametrize("name", CASES)
 def test_the_split_into_prior_and_likelihood_is_exact(name, precision, check_split):
     check_split(precision, *CASES[name]())
@@ -218,6 +219,7 @@ def test_the_split_into_prior_and_likelihood_is_exact(name, precision, check_spl
 WITH_GRADIENTS = ("mixture_in_a_plate", "hidden_markov_model_of_second_order")
 
 
+@pytest.mark.usual("mixture_in_a_plate")
 @pytest.mark.parametrize("name", WITH_GRADIENTS)
 def test_gradients_are_finite_and_those_of_the_functions(name, x64, check_gradients):
     check_gradients(*CASES[name]()[:2])
@@ -280,6 +282,7 @@ def test_a_run_gives_the_evidence_of_two_shells():
     assert 0.2 < np.mean(pt.samples["x"][:, 0] > 0) < 0.8
 
 
+@pytest.mark.usual("toy_mixture")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "model", [examples.annotation, examples.hidden_markov_by_enumeration, examples.toy_mixture]

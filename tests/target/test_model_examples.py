@@ -119,12 +119,14 @@ def admissions_with_correlated_effects():
     )
 
 
+@pytest.mark.usual("float64*")
 @pytest.mark.filterwarnings("ignore::numpygeons.errors.NumpygeonsWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_the_split_into_prior_and_likelihood_is_exact(name, precision, check_split):
     check_split(precision, *CASES[name]())
 
 
+@pytest.mark.usual("horseshoe_regression")
 @pytest.mark.filterwarnings("ignore::numpygeons.errors.NumpygeonsWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_finite_and_those_of_the_functions(name, x64, check_gradients):

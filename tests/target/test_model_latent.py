@@ -220,12 +220,14 @@ def unhidden_data_are_a_latent():
     return (model, {"x": 0.3, "y": 0.7}, N(0.3) + N(0.7, 0.3), N(Y, 0.7).sum())
 
 
+@pytest.mark.usual("float64*")
 @pytest.mark.filterwarnings("ignore::numpygeons.errors.NumpygeonsWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_the_split_into_prior_and_likelihood_is_exact(name, precision, check_split):
     check_split(precision, *CASES[name]())
 
 
+@pytest.mark.usual("ordered_cutpoints", "dirichlet_in_a_plate", "von_mises_on_the_circle")
 @pytest.mark.filterwarnings("ignore::numpygeons.errors.NumpygeonsWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_finite_and_those_of_the_functions(name, x64, check_gradients):

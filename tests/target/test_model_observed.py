@@ -151,12 +151,14 @@ def nothing_observed_has_likelihood_one():
     return (location(lambda x: None), {"x": 0.6}, N(0.6), 0.0)
 
 
+@pytest.mark.usual("float64*")
 @pytest.mark.filterwarnings("ignore::numpygeons.errors.NumpygeonsWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_the_split_into_prior_and_likelihood_is_exact(name, precision, check_split):
     check_split(precision, *CASES[name]())
 
 
+@pytest.mark.usual("mask_hides_rows_with_nan", "factor_may_be_minus_infinity")
 @pytest.mark.filterwarnings("ignore::numpygeons.errors.NumpygeonsWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_finite_and_those_of_the_functions(name, x64, check_gradients):

@@ -157,12 +157,14 @@ def both_branches_of_a_cond():
     return (model, {"a": -0.4, "b": 0.9}, prior, N(Y, 0.9).sum())
 
 
+@pytest.mark.usual("float64*")
 @pytest.mark.filterwarnings("ignore::numpygeons.errors.NumpygeonsWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_the_split_into_prior_and_likelihood_is_exact(name, precision, check_split):
     check_split(precision, *CASES[name]())
 
 
+@pytest.mark.usual("scan_with_masked_missing_data", "scan_with_a_support_that_moves")
 @pytest.mark.filterwarnings("ignore::numpygeons.errors.NumpygeonsWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_finite_and_those_of_the_functions(name, x64, check_gradients):

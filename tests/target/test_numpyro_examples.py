@@ -281,6 +281,7 @@ EXAMPLES = {
 }
 
 
+@pytest.mark.usual("baseball partially pooled", "zero-inflated Poisson", "hmm", "mortality")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_of_numpyro_runs_unchanged(name):
     example = EXAMPLES[name]

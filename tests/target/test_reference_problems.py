@@ -37,6 +37,7 @@ def _log_det(path, values):
     return np.linalg.slogdet(np.asarray(jax.jit(jax.jacfwd(numbers))(x), float))[1]
 
 
+@pytest.mark.usual("float64")
 def test_every_construct_is_split_as_scipy_says(reference_module, precision):
     cases = reference_module("constructs").CASES
     assert len(cases) >= 15
@@ -57,6 +58,7 @@ def test_every_construct_that_must_be_refused_is(reference_module):
             as_path(model)
 
 
+@pytest.mark.slow
 def test_every_probe_of_every_problem_agrees(reference, reference_module, x64):
     truths = json.loads((reference / "problems" / "truths.json").read_text())
     seen = 0

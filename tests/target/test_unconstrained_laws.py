@@ -163,6 +163,7 @@ def test_draws_follow_their_density_where_values_round_to_an_edge(name):
     assert p_values(u, law.log_density).min() > P_MIN
 
 
+@pytest.mark.usual("float32*")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*OWN, *THEIRS])
 def test_draws_of_each_prior_of_a_model_follow_its_density(name, precision):

@@ -42,6 +42,7 @@ def determinant():
     numpyro.sample("y", dist.MultivariateNormal(jnp.zeros(3), covariance), obs=jnp.ones(3))
 
 
+@pytest.mark.usual("large_regression-True")
 @pytest.mark.parametrize(
     ("model", "one"),
     [(large_regression, True), (large_sums, True), (network, False), (determinant, False)],
@@ -65,6 +66,7 @@ def test_a_round_calls_the_coordinator_once_and_xla_knows_that_it_does_something
         assert "custom_call_has_side_effect=true" in call
 
 
+@pytest.mark.usual("large_regression")
 @pytest.mark.parametrize("model", [large_regression, large_sums])
 def test_one_function_gives_the_numbers_of_many_kernels(model, x64, monkeypatch):
     one = pigeons(model, **SETTINGS)

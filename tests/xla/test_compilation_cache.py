@@ -23,8 +23,7 @@ from support.counted_runs import Count
 
 RUNS = [
     {"explorer": explorer, "dtype": dtype, "driver": driver}
-    for explorer in ("HMC", "AutoMALA")
-    for dtype in ("float32", "float64")
+    for explorer, dtype in (("HMC", "float32"), ("AutoMALA", "float64"))
     for driver in ("fused", "stepwise")
 ] + [{"n_threads": 2}, {"n_threads": 2, "driver": "stepwise"}]
 ONE = [{"model": "normal"}]
@@ -83,12 +82,13 @@ def test_the_second_process_compiles_nothing_and_gets_the_same_bits(cold):
     *alone, threads, threads_stepwise = compiled(first)
     assert min(alone) > 0
     assert (threads, threads_stepwise) == (0, 0)  # the programs of one thread serve any number
-    assert len(set(digests(first))) == 4  # by explorer and precision; not by driver or threads
+    assert len(set(digests(first))) == 2  # by explorer and precision; not by driver or threads
     second = run(RUNS, folder)
     assert compiled(second) == [0] * len(RUNS)
     assert digests(second) == digests(first)
 
 
+@pytest.mark.slow
 def test_the_program_of_a_device_is_kept_too(cold):
     folder, _ = cold
     first, second = (run([{"driver": "device"}], folder) for _ in range(2))
@@ -104,7 +104,7 @@ def test_another_seed_or_length_compiles_nothing_another_program_does(cold):
     assert (seed["compiled"], length["compiled"]) == (0, 0)
     assert chains["compiled"] > 0
     assert model["compiled"] > 0
-    assert len({*digests(first), *digests([seed, length, chains, model])}) == 8
+    assert len({*digests(first), *digests([seed, length, chains, model])}) == 6
 
 
 def test_without_the_cache_every_process_compiles_the_same_bits(cold, tmp_path):
@@ -114,6 +114,7 @@ def test_without_the_cache_every_process_compiles_the_same_bits(cold, tmp_path):
     assert files(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_four_processes_at_once_on_an_empty_folder_leave_a_good_one(cold, tmp_path):
     folder = tmp_path / "not" / "there"
     processes = [start(ONE, folder) for _ in range(4)]
@@ -152,6 +153,7 @@ def test_damaged_programs_are_compiled_again(cold, tmp_path):
     assert digests(again) == digests(after) == digests(cold[1])[:1]
 
 
+@pytest.mark.slow
 def test_a_model_that_calls_python_finds_its_python_in_every_process(tmp_path):
     """What is kept of it depends on JAX; the addresses of functions must not be."""
     first, second = (run([{"model": "calling_python"}], tmp_path)[0] for _ in range(2))
@@ -211,6 +213,7 @@ def fresh():
     return jax.jit(lambda x: 2 * x + 1)
 
 
+@pytest.mark.slow
 def test_two_hundred_damaged_programs_are_compiled_again(folder, count):
     generator = np.random.default_rng(2)
     with kept_programs():
