@@ -16,10 +16,13 @@ import pytest
 from numpygeons import (
     CheckpointError,
     Explorer,
+    JaxTarget,
+    State,
     load,
     pigeons,
     stepping_stone_pair,
 )
+from numpygeons.checkpoint.origin import unpickled
 from numpygeons.rounds.same_model import Pilot, check_same_model
 from support import environment
 from support.run_digest import digest
@@ -287,3 +290,9 @@ def test_a_model_of_a_script_and_its_modules_loads_in_another_process(tmp_path, 
     assert pt.samples["x"].shape == (16,)
     assert type(pt._rounds.explorer).__name__ == "Still"
     assert pt.rounds[-1].explorer_acceptance[-1] == 0.5
+
+
+def test_classes_are_found_where_they_are_now():
+    """As a run of an earlier version names them."""
+    written = b"(cnumpygeons.path\nJaxTarget\ncnumpygeons.potential\nState\nt."
+    assert unpickled(written, "float32") == (JaxTarget, State)

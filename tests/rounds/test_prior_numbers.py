@@ -34,9 +34,10 @@ def single(distribution, observe=lambda x: None):
 
 
 def wide():
-    """x ~ N(0, sd = 1e25): 1 draw in 6 times 1e13 overflows in single precision."""
+    """x ~ N(0, sd = 1e25): 1 draw in 6 times 1e13 overflows in single precision. The scale of z is
+    far above the rounding of its mean, about 1e31, of which its density would else be made."""
     x = numpyro.sample("x", dist.Normal(0.0, 1e25))
-    numpyro.sample("z", dist.Normal(x * 1e13, 1.0))
+    numpyro.sample("z", dist.Normal(x * 1e13, 1e36))
     numpyro.factor("f", 0.0)
 
 

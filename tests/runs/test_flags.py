@@ -121,7 +121,7 @@ def test_notes_alone_do_not_stand_against_a_result():
 
 def test_a_run_without_a_report_warns_once_of_what_is_wrong(monkeypatch):
     wrong = Flag("made up", "wrong", "1 of 1 is off", "look again")
-    monkeypatch.setattr("numpygeons.result.flags_of", lambda records: (wrong,))
+    monkeypatch.setattr("numpygeons.runs.run.flags_of", lambda records: (wrong,))
     with pytest.warns(NumpygeonsWarning, match="made up .wrong.: 1 of 1 is off; look") as caught:
         pigeons(normal, n_chains=3, n_rounds=2, show_report=False)
     assert len(caught) == 1

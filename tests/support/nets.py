@@ -24,7 +24,7 @@ from numpygeons import (
     SliceSampler,
 )
 from numpygeons.explorers import auto_step, compose, slice_sampler
-from numpygeons.explorers.base import RoundOutcome, Snapshots, Start, operands, proposals
+from numpygeons.explorers.base import RoundOutcome, Snapshots, Start
 from numpygeons.explorers.hmc_tuning import Plain, Ways
 from numpygeons.explorers.tables import Table
 from support.exact_start import Everything
@@ -86,7 +86,7 @@ def tuning_of(explorer, target):
     def row(table):
         return (table.rows if isinstance(table, Table) else table)[0]
 
-    own = operands(explorer, table_of(explorer, target))
+    own = explorer.operands(table_of(explorer, target))
     return jax.tree.map(row, own, is_leaf=lambda node: isinstance(node, Table))
 
 
@@ -97,7 +97,7 @@ def plain_row(step_size, length, scale):
 
 def proposals_of(explorer, target):
     """What the core hands out with this tuning."""
-    return proposals(explorer, table_of(explorer, target))
+    return explorer.proposals(table_of(explorer, target))
 
 
 def fitted(explorer, tuning, target, rounds=(4, 5)):

@@ -12,6 +12,7 @@ import pickle
 import sys
 import sysconfig
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,11 @@ from numpygeons.xla.precision import run_precision
 
 BY_NAME = ("numpygeons", "cloudpickle", "numpyro", "jax", "jaxlib", "numpy", "scipy", "funsor")
 INSTALLED = ("site-packages", "dist-packages")
+MOVED = {  # modules that runs written by earlier versions name
+    "numpygeons.path": "numpygeons.target.path",
+    "numpygeons.potential": "numpygeons.target.potential",
+    "numpygeons.ranks": "numpygeons.parallel.ranks",
+}
 
 
 @one_thread()
@@ -61,8 +67,15 @@ def pickled(target: Any, explorer: Any) -> bytes:
 def unpickled(data: bytes, dtype: Any) -> tuple[Any, Any]:
     """(target, explorer); `dtype` is the run's, whose arrays JAX must not cut."""
     with run_precision(dtype):
-        target, explorer = pickle.loads(data)
+        target, explorer = _Unpickler(BytesIO(data)).load()
     return target, explorer
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds the package's classes where they are now."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(MOVED.get(module, module), name)
 
 
 def _name(target: Any) -> str:

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from numpygeons.arrays import Array, Floats
-from numpygeons.explorers.base import Noise, NoiseShape, RoundOutcome, Start
+from numpygeons.explorers.base import Explorer, Noise, NoiseShape, RoundOutcome, Start
 from numpygeons.explorers.effort import (
     FIRST_MEASURED_ROUND,
     best_effort,
@@ -84,7 +84,7 @@ class Search(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoStep:
+class AutoStep(Explorer):
     """What the explorers with a searched step share; `_trial` makes the difference.
 
     Parameters

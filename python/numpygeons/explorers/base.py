@@ -162,21 +162,3 @@ def step_sizes(tuning: Any, n_chains: int) -> Floats:
     if steps is None:
         return np.full(n_chains, np.nan)
     return np.asarray(steps, np.float64)
-
-
-def proposals(explorer: Explorer, tuning: Any) -> list[engine.Proposals]:
-    """`explorer.proposals(tuning)`, which an explorer may lack."""
-    method = getattr(explorer, "proposals", None)
-    return [] if method is None else list(method(tuning))
-
-
-def operands(explorer: Explorer, tuning: Any) -> Any:
-    """`explorer.operands(tuning)`, which an explorer may lack."""
-    method = getattr(explorer, "operands", None)
-    return tuning if method is None else method(tuning)
-
-
-def chosen(explorer: Explorer, tuning: Any) -> dict[str, Floats]:
-    """`explorer.chosen(tuning)`, which an explorer may lack."""
-    method = getattr(explorer, "chosen", None)
-    return {} if method is None else dict(method(tuning))

@@ -14,7 +14,10 @@ from numpygeons.explorers.compose import Compose, Mix
 from numpygeons.explorers.parameters import as_explorer_hint
 from numpygeons.target.potential import Evaluate, State
 
-MEMBERS = ("statistics", "needs_gradients", "noise", "n_snapshots", "start", "explore", "adapt")
+MEMBERS = (
+    *("statistics", "needs_gradients", "noise", "n_snapshots", "start", "proposals", "operands"),
+    *("explore", "adapt", "chosen"),
+)
 GUIDE = "docs/explorers.md says what an explorer is"
 
 

@@ -17,9 +17,6 @@ from numpygeons.explorers.base import (
     NoiseShape,
     RoundOutcome,
     Start,
-    chosen,
-    operands,
-    proposals,
 )
 from numpygeons.explorers.parameters import as_explorer_hint
 from numpygeons.target.potential import Evaluate, State
@@ -27,7 +24,7 @@ from numpygeons.target.potential import Evaluate, State
 SHARED = ("acceptance", "n_gradients")  # reported for the whole, then for each part
 
 
-class _Combination:
+class _Combination(Explorer):
     """What both combinations share: the parts' tuning, noise and statistics, side by side."""
 
     def __init__(self, *explorers: Explorer) -> None:
@@ -57,7 +54,7 @@ class _Combination:
 
     def chosen(self, tuning: tuple[Any, ...]) -> dict[str, Floats]:
         parts = enumerate(zip(self.explorers, tuning, strict=True))
-        return {f"{i}.{name}": a for i, (e, part) in parts for name, a in chosen(e, part).items()}
+        return {f"{i}.{name}": a for i, (e, part) in parts for name, a in e.chosen(part).items()}
 
     @property
     def needs_gradients(self) -> bool:
@@ -68,10 +65,10 @@ class _Combination:
 
     def proposals(self, tuning: tuple[Any, ...]) -> list[Any]:
         parts = zip(self.explorers, tuning, strict=True)
-        return [table for explorer, part in parts for table in proposals(explorer, part)]
+        return [table for explorer, part in parts for table in explorer.proposals(part)]
 
     def operands(self, tuning: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(operands(e, part) for e, part in zip(self.explorers, tuning, strict=True))
+        return tuple(e.operands(part) for e, part in zip(self.explorers, tuning, strict=True))
 
     def start(self, start: Start) -> tuple[Any, ...]:
         return tuple(explorer.start(start) for explorer in self.explorers)

@@ -25,7 +25,7 @@ import numpy as np
 
 from numpygeons._core import engine
 from numpygeons.arrays import Array, Floats
-from numpygeons.explorers.base import Noise, NoiseShape, RoundOutcome, Start
+from numpygeons.explorers.base import Explorer, Noise, NoiseShape, RoundOutcome, Start
 from numpygeons.explorers.hmc_tuning import (
     FIRST_TIME,
     HMCTuning,
@@ -49,7 +49,7 @@ from numpygeons.target.potential import Evaluate, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HMC:
+class HMC(Explorer):
     """Hamiltonian Monte Carlo, everything tuned per chain; with independence steps in few
     dimensions.
 

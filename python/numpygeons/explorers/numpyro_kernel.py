@@ -21,7 +21,7 @@ from numpyro.infer.mcmc import MCMCKernel
 
 from numpygeons._core.engine import tuned_steps
 from numpygeons.arrays import Array, Floats
-from numpygeons.explorers.base import Noise, NoiseShape, RoundOutcome, Start
+from numpygeons.explorers.base import Explorer, Noise, RoundOutcome, Start
 from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.target.potential import Evaluate, State, gradient, log_density
 
@@ -54,7 +54,7 @@ class _Traits(NamedTuple):
     fields: frozenset[str]  # of its state
 
 
-class NumPyroKernel:
+class NumPyroKernel(Explorer):
     """Any MCMC kernel of NumPyro that takes a `potential_fn`: NUTS, HMC, BarkerMH, or your own.
 
     Parameters
@@ -195,12 +195,6 @@ class NumPyroKernel:
     @property
     def needs_gradients(self) -> bool:
         return _traits(self).needs_gradients
-
-    def noise(self, dimension: int) -> NoiseShape:
-        return NoiseShape(n_normals=0, n_uniforms=0, key=True)
-
-    def n_snapshots(self, n_chains: int, dimension: int) -> int:
-        return 0
 
     def start(self, start: Start) -> KernelTuning:
         n = len(start.betas)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from numpygeons.arrays import Array, Floats
-from numpygeons.explorers.base import Noise, NoiseShape, RoundOutcome, Start
+from numpygeons.explorers.base import Explorer, Noise, NoiseShape, RoundOutcome, Start
 from numpygeons.explorers.parameters import take_counts, take_reals
 from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.target.potential import Evaluate, State, log_density
@@ -35,7 +35,7 @@ class SliceTuning(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SliceSampler:
+class SliceSampler(Explorer):
     """Slice sampling along every coordinate in turn, or along random directions.
 
     Parameters
@@ -79,18 +79,11 @@ class SliceSampler:
     def statistics(self) -> tuple[str, ...]:
         return ("acceptance", "n_gradients")
 
-    @property
-    def needs_gradients(self) -> bool:
-        return False
-
     def noise(self, dimension: int) -> NoiseShape:
         random = self.directions == "random"
         return NoiseShape(
             n_normals=self.n_passes * dimension if random else 0, n_uniforms=0, key=True
         )
-
-    def n_snapshots(self, n_chains: int, dimension: int) -> int:
-        return 0
 
     def start(self, start: Start) -> SliceTuning:
         return SliceTuning(scale=np.tile(start.scale, (len(start.betas), 1)))

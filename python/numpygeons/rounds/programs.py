@@ -23,7 +23,7 @@ from numpygeons.drivers.exploration import at_least_two, make_explore
 from numpygeons.drivers.fused import FusedDriver
 from numpygeons.drivers.lanes import width
 from numpygeons.drivers.stepwise import StepwiseDriver
-from numpygeons.explorers.base import N_LOGS, Explorer, Noise, Proposals, Start, operands
+from numpygeons.explorers.base import N_LOGS, Explorer, Noise, Proposals, Start
 from numpygeons.explorers.checks import check_sizes, check_tuning, checked, is_trusted
 from numpygeons.parallel.signals import raise_if_interrupted
 from numpygeons.rounds.reference_draws import batch_size, lower_reference
@@ -53,7 +53,7 @@ def first_operands(explorer: Explorer, n_chains: int, dimension: int) -> Any:
     ones = np.ones(dimension)
     tuning = explorer.start(Start(betas=np.linspace(0, 1, n_chains), centre=ones, scale=ones))
     check_tuning(explorer, "start", tuning, n_chains)
-    return operands(explorer, tuning)
+    return explorer.operands(tuning)
 
 
 class Programs:

@@ -16,7 +16,7 @@ from numpygeons._core.evidence import RoundEvidence
 from numpygeons._core.random import Purpose
 from numpygeons.arrays import Floats
 from numpygeons.drivers.base import Driver
-from numpygeons.explorers.base import Explorer, chosen, operands, step_sizes
+from numpygeons.explorers.base import Explorer, step_sizes
 from numpygeons.parallel.team import Interrupts, Team
 from numpygeons.records import RoundRecord
 from numpygeons.rounds.adaptation import adapted
@@ -114,7 +114,7 @@ class Rounds:
         self._coordinator = coordinator_of(path, explorer, settings, team)
         self.programs = Programs(path, evaluate, explorer, settings, self._coordinator.n_rows)
         if self.is_started:
-            self.programs.prepare(operands(explorer, self.state.tuning))
+            self.programs.prepare(explorer.operands(self.state.tuning))
         else:
             self.programs.prepare(first_operands(explorer, settings.n_chains, path.dimension))
         reference = ReferenceDraws(self.programs.reference(), path.dimension, settings.seed)
@@ -139,7 +139,7 @@ class Rounds:
     @property
     def driver(self) -> Driver:
         """Who does the next round."""
-        return self.programs.driver(operands(self.explorer, self.state.tuning))
+        return self.programs.driver(self.explorer.operands(self.state.tuning))
 
     def interrupts(self) -> AbstractContextManager[Interrupts]:
         """Around rounds: Ctrl-C on one rank ends them on all, at the same scan."""
@@ -196,7 +196,7 @@ class Rounds:
         steps = step_sizes(before.tuning, self.settings.n_chains)
         record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
         record = with_reference_draws(record, scanned.drawn)
-        numbers = chosen(self.explorer, before.tuning)
+        numbers = self.explorer.chosen(before.tuning)
         explored = {name: np.where(before.betas > 0, a, np.nan) for name, a in numbers.items()}
         record = replace(record, compile_seconds=self.programs.seconds, chosen=explored)
         return record, evidence

@@ -15,7 +15,7 @@ from numpygeons._core.random import Purpose
 from numpygeons.arrays import Integers
 from numpygeons.drivers.base import Block, Driver
 from numpygeons.drivers.exploration import at_least_two
-from numpygeons.explorers.base import Explorer, operands, proposals
+from numpygeons.explorers.base import Explorer
 from numpygeons.parallel.team import Interrupts, Stopped, Team
 from numpygeons.rounds.draws_on_disk import DiskDraws
 from numpygeons.rounds.reference_draws import Batch, ReferenceDraws
@@ -147,8 +147,8 @@ class Scans:
             return at_least_two(cast(a))
 
         tuning = jax.tree.map(cast, before.tuning)
-        self._coordinator.set_proposals(proposals(self._explorer, tuning))
-        own = jax.tree.map(operand, operands(self._explorer, tuning))
+        self._coordinator.set_proposals(self._explorer.proposals(tuning))
+        own = jax.tree.map(operand, self._explorer.operands(tuning))
         result: tuple[Any, Any] = jax.device_put((operand(before.betas), own))
         return result
 
