@@ -40,6 +40,7 @@ COSTS = {
         checkpoint/killed checkpoint/load core/bindings distributed/call distributed/child_process
         distributed/command_line distributed/jobs distributed/supervisor mpi/child_processes
         mpi/example mpi/faults mpi/lost_ranks mpi/ranks mpi/same_bits mpi/supervised_ranks
+        target/field_order
     """,  # other processes: ranks, kills, caches, scripts
 }
 COST_OF = {file: cost for cost, files in COSTS.items() for file in files.split()}

@@ -18,6 +18,7 @@ from jax import Array
 from numpygeons.errors import warn_user
 from numpygeons.target.flat_layout import FlatLayout, default_float
 from numpygeons.target.model.failures import explaining_function
+from numpygeons.target.model.field_order import ordered_fields
 from numpygeons.target.model.program import default_key, trace_model, typed_key
 from numpygeons.target.model.purity import changed_functions, recorded_twice
 from numpygeons.target.rewriting.program import rewritten
@@ -200,6 +201,7 @@ _PATHS: WeakKeyDictionary[NumPyroPath | JaxTarget, dict[np.dtype[Any], Path]] = 
 
 
 @one_thread()
+@ordered_fields()
 def as_path(
     target: Any,
     model_args: tuple[Any, ...] = (),

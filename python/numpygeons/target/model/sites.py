@@ -30,6 +30,7 @@ from numpygeons.target.model.checks import (
 )
 from numpygeons.target.model.data import as_values, blown_up, check_data
 from numpygeons.target.model.failures import at_site
+from numpygeons.target.model.field_order import ordered_fields
 from numpygeons.target.model.unconstrained_laws import unconstrained_law
 from numpygeons.target.model.visitor import Visit, at_step, visited_trace
 
@@ -102,6 +103,7 @@ class ModelRun:
     kwargs: dict[str, Any]
     params: dict[str, Any] = field(default_factory=dict)
 
+    @ordered_fields()
     def draw(self, key: Array) -> tuple[dict[str, Array], dict[str, dict[str, Any]], Sites]:
         """Draw all latents from the prior.
 
@@ -172,6 +174,7 @@ class ModelRun:
         sites = _describe(trace, unconstrained, tuple(substituted), used_key)
         return unconstrained, found, replace(sites, remarks=tuple(remarks))
 
+    @ordered_fields()
     def evaluate(self, unconstrained: dict[str, Array]) -> tuple[Evaluation, Sites]:
         """Evaluate the parts of the density at unconstrained values of all latents."""
 
@@ -214,6 +217,7 @@ class ModelRun:
         )
         return parts, _describe(trace, unconstrained, (), used_key)
 
+    @ordered_fields()
     def unconstrain(self, constrained: dict[str, Array]) -> dict[str, Array]:
         """Map constrained values of all latents to unconstrained ones."""
 
