@@ -43,8 +43,6 @@ PYTHON_LAYERS = (
     ("records", "settings"),
     ("arrays", "errors", "private_files", "version"),
 )
-# The result of a run in other processes opens it, and imports what does only when asked.
-LATE = {("distributed", "api")}
 
 
 def include_violations(layer: str, text: str) -> list[str]:
@@ -84,15 +82,11 @@ def imported(node: ast.AST) -> list[str]:
 
 def import_violations(module: str, text: str) -> list[str]:
     found = []
-    tree = ast.parse(text)
-    top_level = set(tree.body)
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(text)):
         names = imported(node)
         found += [name for name in names if name == WHOLE]
         for name in set(names) - {WHOLE}:
             if name == "_core" or name == module:
-                continue
-            if (module, name) in LATE and node not in top_level:
                 continue
             if python_layer(name) <= python_layer(module):
                 found.append(name)
@@ -153,15 +147,12 @@ def test_a_planted_include_is_caught(layer, line):
         ("explorers", "import numpygeons as n"),
         ("explorers", "from . import pigeons"),
         ("explorers", "from ..pigeons import load"),
+        ("distributed", "def f():\n    from numpygeons.api import pigeons"),
         ("explorers", "import importlib\nimportlib.import_module('numpygeons.api')"),
     ],
 )
 def test_a_planted_import_is_caught(module, line):
     assert import_violations(module, line)
-
-
-def test_a_late_import_of_what_opens_a_run_is_allowed():
-    assert not import_violations("distributed", "def f():\n    from numpygeons.api import load")
 
 
 def test_the_manual_prints_the_layers_of_the_package():

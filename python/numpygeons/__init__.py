@@ -1,6 +1,6 @@
 """Parallel tempering for NumPyro models: draws from every mode, and the evidence with its error."""
 
-from numpygeons.api import load, pigeons
+from numpygeons.api import pigeons
 from numpygeons.distributed.child_process import ChildProcess
 from numpygeons.distributed.jobs import LSFJob, PBSJob, SlurmJob
 from numpygeons.distributed.result import Result, kill, watch
@@ -46,6 +46,7 @@ from numpygeons.records import Flag, RoundRecord
 from numpygeons.result import (
     PT,
     get_sample,
+    load,
     n_round_trips,
     n_tempered_restarts,
     stepping_stone_pair,

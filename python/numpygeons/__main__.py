@@ -8,11 +8,12 @@ import sys
 import warnings
 from pathlib import Path
 
-from numpygeons.api import load, pigeons
+from numpygeons.api import pigeons
 from numpygeons.checkpoint.loading import read_records
 from numpygeons.distributed.call import read_call
 from numpygeons.distributed.ranks_log import own_rank, rank_log
 from numpygeons.errors import CheckpointError, NumpygeonsWarning
+from numpygeons.result import load
 from numpygeons.runs.report import table
 from numpygeons.version import __version__
 

@@ -275,25 +275,3 @@ def _go_on(pt: PT, n_rounds: int, how: _How) -> PT | Result:
     run.rounds.work_with(how.team)
     how.do_rounds(run, total, checked)
     return pt
-
-
-@kept_programs()
-def load(path_or_result: Any) -> PT:
-    """Opens a run that `checkpoint=` or `PT.save` has written, as it was after its last round.
-
-    Everything can be read at once; nothing is compiled before it goes on, by `pigeons(pt)` or
-    `pt.extend()`, with the same bits as a run that was never stopped. What it was made of is
-    pickled: open only what you trust.
-
-    Parameters
-    ----------
-    path_or_result : folder, or an object whose `folder` is one
-        For instance "results/latest".
-
-    Raises
-    ------
-    CheckpointError
-        When there is no run, it is damaged, or its model has changed its shape. Where the last
-        round alone is damaged, a warning says so and the round before it is taken.
-    """
-    return PT(Run.loaded(path_or_result))

@@ -1,4 +1,4 @@
-"""Holds what a run returns: draws, evidence, barrier, records."""
+"""Holds what a run returns: draws, evidence, barrier, records; and opens one from its folder."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from numpygeons.runs.flags import flags_of, is_sound
 from numpygeons.runs.report import table
 from numpygeons.runs.run import Run
 from numpygeons.settings import as_count
+from numpygeons.xla.compilation_cache import kept_programs
 
 
 class PT:
@@ -290,6 +291,28 @@ class PT:
 
 def _unpacked(*packed: Any) -> PT:
     return PT(Run.unpacked(*packed))
+
+
+@kept_programs()
+def load(path_or_result: Any) -> PT:
+    """Opens a run that `checkpoint=` or `PT.save` has written, as it was after its last round.
+
+    Everything can be read at once; nothing is compiled before it goes on, by `pigeons(pt)` or
+    `pt.extend()`, with the same bits as a run that was never stopped. What it was made of is
+    pickled: open only what you trust.
+
+    Parameters
+    ----------
+    path_or_result : folder, or an object whose `folder` is one
+        For instance "results/latest".
+
+    Raises
+    ------
+    CheckpointError
+        When there is no run, it is damaged, or its model has changed its shape. Where the last
+        round alone is damaged, a warning says so and the round before it is taken.
+    """
+    return PT(Run.loaded(path_or_result))
 
 
 def get_sample(pt: PT) -> dict[str, npt.NDArray[Any]]:

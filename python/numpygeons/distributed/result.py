@@ -8,16 +8,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpygeons.distributed import processes
 from numpygeons.distributed.files import read_number, write_text
 from numpygeons.distributed.queues import QUEUES
 from numpygeons.distributed.ranks_log import gone, notes, what_went_wrong
 from numpygeons.errors import RunError
-
-if TYPE_CHECKING:
-    from numpygeons.result import PT
+from numpygeons.result import PT, load
 
 TICK = 0.2  # seconds between looks at the folder
 LAST_LINES = 20  # of the log, in an error
@@ -126,8 +124,6 @@ class Result:
 
     def load(self) -> PT:
         """`numpygeons.load(self)`: the finished rounds, on this process."""
-        from numpygeons.api import load
-
         return load(self)
 
     def _looks(self) -> Iterator[bool]:
