@@ -1,5 +1,7 @@
 """Parallel tempering for NumPyro models: draws from every mode, and the evidence with its error."""
 
+from __future__ import annotations
+
 from numpygeons.api import pigeons
 from numpygeons.distributed.child_process import ChildProcess
 from numpygeons.distributed.jobs import LSFJob, PBSJob, SlurmJob

@@ -1,5 +1,7 @@
 """Name the errors and the warning that the package raises."""
 
+from __future__ import annotations
+
 import sys
 import warnings
 

@@ -38,7 +38,7 @@ def compiles_nothing(monkeypatch):
     def compiled(*_):
         raise AssertionError("something was compiled")
 
-    monkeypatch.setattr("numpygeons.rounds.rounds.Programs", compiled)
+    monkeypatch.setattr("numpygeons.rounds.rounds.RoundPrograms", compiled)
 
 
 def test_true_makes_a_folder_and_a_link_to_it(here):

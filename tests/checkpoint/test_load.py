@@ -47,7 +47,7 @@ def test_everything_can_be_read_and_nothing_is_compiled(finished, monkeypatch):
     def compiled(*_):
         raise AssertionError("the rounds were compiled")
 
-    monkeypatch.setattr("numpygeons.rounds.rounds.Programs", compiled)
+    monkeypatch.setattr("numpygeons.rounds.rounds.RoundPrograms", compiled)
     pt = load(finished.folder)
     assert repr(pt) == repr(finished)
     assert pt.report() == finished.report()

@@ -310,7 +310,7 @@ def test_no_way_on_is_named_as_by_the_fused_driver():
 def test_several_threads_or_processes_are_refused_before_anything_is_compiled(
     monkeypatch, tmp_path
 ):
-    monkeypatch.setattr("numpygeons.rounds.rounds.Programs", None)
+    monkeypatch.setattr("numpygeons.rounds.rounds.RoundPrograms", None)
     monkeypatch.setattr(ChildProcess, "check_programs", lambda _: None)  # with or without MPI
     with pytest.raises(ValueError, match='1 process and n_threads = 2; use driver="stepwise"'):
         run(n_threads=2)

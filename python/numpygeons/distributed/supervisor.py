@@ -8,6 +8,8 @@ order in which they ended: a launcher ends the others within a millisecond, and 
 tell who was first. Linux alone: it reads /proc.
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import json

@@ -54,7 +54,7 @@ MOST_BYTES = 16 * 2**20  # of what goes to the device, or comes from it
 MOST_SCANS = 128
 DRAWN_AHEAD = 2  # calls, each drawn for by a thread of its own
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 class Given(NamedTuple):
@@ -178,11 +178,11 @@ def scans_per_call(replicas: Any, noise: Any) -> int:
 
 
 def computed_ahead(
-    function: Callable[[int], Result], numbers: Sequence[int], n_ahead: int
-) -> Iterator[tuple[int, Result]]:
+    function: Callable[[int], T], numbers: Sequence[int], n_ahead: int
+) -> Iterator[tuple[int, T]]:
     """Each of `numbers` with its `function`, which threads compute for as many in advance."""
     with ThreadPoolExecutor(n_ahead, thread_name_prefix="numpygeons-draws") as pool:
-        waiting: deque[Future[Result]] = deque()
+        waiting: deque[Future[T]] = deque()
         following = iter(numbers)
         for number in numbers:
             for later in islice(following, n_ahead + 1 - len(waiting)):

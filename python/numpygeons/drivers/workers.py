@@ -19,7 +19,7 @@ POLL_SECONDS = 0.1
 # several runs in one process, one at a time may have several workers.
 ONE_TEAM = threading.Lock()
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 class Workers:
@@ -32,10 +32,10 @@ class Workers:
     def run(
         self,
         coordinator: Coordinator,
-        work: Callable[[int], Result],
+        work: Callable[[int], T],
         meanwhile: Callable[[], None],
         progress: Progress,
-    ) -> list[Result]:
+    ) -> list[T]:
         """`work(worker)` of every worker of the coordinator, which must take part in its scans;
         `meanwhile()` once beside them, in the calling thread.
 
@@ -43,7 +43,7 @@ class Workers:
         """
         double = bool(jax.config.read("jax_enable_x64"))  # a thread does not inherit it
 
-        def explore(worker: int) -> Result:
+        def explore(worker: int) -> T:
             try:
                 with jax.enable_x64(double):
                     return work(worker)
@@ -56,7 +56,7 @@ class Workers:
             self._pool = ThreadPoolExecutor(n, thread_name_prefix="numpygeons")
             self._size = n
         with ONE_TEAM if n > 1 else contextlib.nullcontext():
-            futures: list[Future[Result]] = [self._pool.submit(explore, w) for w in range(n)]
+            futures: list[Future[T]] = [self._pool.submit(explore, w) for w in range(n)]
             try:
                 wait(futures, timeout=HEAD_START_SECONDS)
                 meanwhile()

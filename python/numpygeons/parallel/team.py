@@ -32,7 +32,7 @@ from numpygeons.parallel.ranks import Ranks, alone, no_silent_exit
 from numpygeons.parallel.signals import stopping
 from numpygeons.target.potential import Replicas
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 ONE_RUN = threading.RLock()  # of several ranks
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in what Python says of an object that says nothing
 
@@ -148,12 +148,12 @@ class Team:
             warnings.simplefilter("ignore", NumpygeonsWarning)
             yield
 
-    def on_first_rank(self, work: Callable[[], Result]) -> Result | None:
+    def on_first_rank(self, work: Callable[[], T]) -> T | None:
         """What `work` returns, on the first rank; None on the others, which wait for it, and raise
         its error too."""
         if self.ranks.size == 1:
             return work()
-        result: Result | None = None
+        result: T | None = None
         error: BaseException | None = None
         if self.ranks.rank == 0:
             try:

@@ -9,6 +9,8 @@ process of its own. Runs beside each rank until MPI has started, as a script.
 Its standard input is closed once MPI has started, or the rank is gone. Linux alone: reads /proc.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal

@@ -10,6 +10,8 @@ happen, and writes one line when one ends without farewell.
 A rank that ends in good order sends its number to the socket first.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import socket

@@ -56,7 +56,7 @@ def first_operands(explorer: Explorer, n_chains: int, dimension: int) -> Any:
     return explorer.operands(tuning)
 
 
-class Programs:
+class RoundPrograms:
     """The compiled programs of a run: one for the reference's draws, and for rounds one for each
     structure of the explorer's operands. The path keeps them for later runs."""
 

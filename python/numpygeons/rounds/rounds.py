@@ -22,7 +22,7 @@ from numpygeons.records import RoundRecord
 from numpygeons.rounds.adaptation import adapted
 from numpygeons.rounds.coarseness import with_coarseness, without_coarseness
 from numpygeons.rounds.measurement import measure
-from numpygeons.rounds.programs import Programs, first_operands
+from numpygeons.rounds.programs import RoundPrograms, first_operands
 from numpygeons.rounds.reference_draws import ReferenceDraws, with_reference_draws
 from numpygeons.rounds.run_state import Between, nowhere
 from numpygeons.rounds.same_model import check_same_model, pilot_of
@@ -112,7 +112,7 @@ class Rounds:
         check_workers(settings.driver, team.ranks.size, team.n_threads)
         evaluate = make_evaluate(path, with_gradients=explorer.needs_gradients)
         self._coordinator = coordinator_of(path, explorer, settings, team)
-        self.programs = Programs(path, evaluate, explorer, settings, self._coordinator.n_rows)
+        self.programs = RoundPrograms(path, evaluate, explorer, settings, self._coordinator.n_rows)
         if self.is_started:
             self.programs.prepare(explorer.operands(self.state.tuning))
         else:

@@ -1,5 +1,7 @@
 """Lay the values of several sites out in one flat vector."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -9,7 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+
+from numpygeons.arrays import Array
 
 __all__ = ["FlatLayout"]
 

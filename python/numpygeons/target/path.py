@@ -5,6 +5,8 @@ space: the sites of the model in the order in which the model meets them, each r
 order (for a `JaxTarget`, the leaves of the pytree in JAX's order).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +15,8 @@ from weakref import WeakKeyDictionary
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
+from numpygeons.arrays import Array
 from numpygeons.errors import warn_user
 from numpygeons.target.flat_layout import FlatLayout, default_float
 from numpygeons.target.model.failures import explaining_function

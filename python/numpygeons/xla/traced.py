@@ -5,6 +5,8 @@ prior, the log likelihood, the constrained values and more.  So it is run once, 
 function of a path replays the part of the recorded program that its own result needs.
 """
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable
 from typing import Any
@@ -74,7 +76,7 @@ class Traced:
         leaves = [not constant for wanted, constant in pairs if wanted]
         return jax.tree.unflatten(jax.tree.structure(self.shapes[name]), leaves)
 
-    def rewritten(self, rewrite: Callable[[Any], Any]) -> "Traced":
+    def rewritten(self, rewrite: Callable[[Any], Any]) -> Traced:
         """Return the same functions, from an equivalent program."""
         other = copy.copy(self)
         other.program = rewrite(self.program)

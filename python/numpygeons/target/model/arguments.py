@@ -1,5 +1,7 @@
 """Say what JAX cannot take as numbers among a model's arguments, and what to pass instead."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from typing import Any
 

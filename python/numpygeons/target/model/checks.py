@@ -3,6 +3,8 @@
 Every refusal names the site, says why, and says what to write instead.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 

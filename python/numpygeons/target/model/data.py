@@ -1,5 +1,7 @@
 """Check what a model observes: numbers, of a shape that fits, each counted once."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 from typing import Any

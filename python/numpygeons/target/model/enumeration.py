@@ -8,6 +8,8 @@ So nothing after it knows of discrete latents.  The terms of the sum are compare
 latents held in one state, with the model's own terms in that state.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -16,10 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
-from jax import Array
 from numpyro import handlers
 from numpyro.primitives import Messenger
 
+from numpygeons.arrays import Array
 from numpygeons.errors import DiscreteLatentError, ModelError
 from numpygeons.target.model.checks import (
     check_in_support,
@@ -136,7 +138,7 @@ def _log_sum(
 
 
 def _check_broadcasts(
-    model: Model, given: "_Given", args: tuple[Any, ...], kwargs: dict[str, Any]
+    model: Model, given: _Given, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     """Refuse a model in which the axes that hold the states meet other axes.
 

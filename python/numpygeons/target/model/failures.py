@@ -4,6 +4,8 @@ What the model raises itself passes through untouched.  Everything else names th
 model, the site where there is one, and what to change.
 """
 
+from __future__ import annotations
+
 import dis
 import linecache
 import re
@@ -107,7 +109,7 @@ def _needs_a_value(error: Exception, args: tuple[Any, ...], kwargs: dict[str, An
     )
 
 
-def _use(error: Exception, own: list["Place"]) -> tuple[str, str]:
+def _use(error: Exception, own: list[Place]) -> tuple[str, str]:
     """How a value was used that is not known yet, and what to write instead."""
     instruction = _instruction(own[-1]) if own else ""
     cause = error if isinstance(error, NEEDS_A_VALUE) else error.__cause__

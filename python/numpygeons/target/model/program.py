@@ -5,6 +5,8 @@ sites are, an evaluation at an unknown vector gives everything else, and a secon
 the model is a function.  What the runs show must agree.
 """
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,9 +15,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from numpyro import handlers
 
+from numpygeons.arrays import Array
 from numpygeons.errors import DiscreteLatentError, ModelError, warn_user
 from numpygeons.target.flat_layout import FlatLayout, default_float
 from numpygeons.target.model.checks import check_no_nan, check_same_sites
@@ -26,11 +28,11 @@ from numpygeons.target.model.sites import ModelRun, Sites
 from numpygeons.target.rewriting.program import rewritten
 from numpygeons.xla.traced import Traced
 
-__all__ = ["ModelProgram", "default_key", "trace_model", "typed_key"]
+__all__ = ["RecordedModel", "default_key", "trace_model", "typed_key"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ModelProgram:
+class RecordedModel:
     """A model, recorded; the vector x has the layout `layout`."""
 
     run: ModelRun
@@ -93,7 +95,7 @@ def typed_key(key: Array) -> Array:
 
 def trace_model(
     model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> ModelProgram:
+) -> RecordedModel:
     """Record a model; refuse what cannot be tempered.
 
     Raises
@@ -146,7 +148,7 @@ def trace_model(
     _take_constants(run, drawn.constants("found"))
     evaluated = _trace_evaluation(run, layout, sites)
     _warn_about(sites)
-    return ModelProgram(
+    return RecordedModel(
         run=run, sites=sites, layout=layout, drawn=drawn.part("x"), evaluated=evaluated
     )
 

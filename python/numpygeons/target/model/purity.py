@@ -4,6 +4,8 @@ Random numbers of NumPy or Python, the clock and files are read while JAX record
 what they gave then stays in the program for good.
 """
 
+from __future__ import annotations
+
 import random
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -8,6 +8,8 @@ determinant once per step.  NumPyro's own auxiliary Jacobian sites are never mad
 site may bear any name.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -15,9 +17,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from numpyro.distributions.transforms import IdentityTransform, IndependentTransform
 
+from numpygeons.arrays import Array
 from numpygeons.errors import ModelError
 from numpygeons.target.model.checks import (
     check_bounds,

@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jax import Array
 from jax.nn import log_sigmoid, softplus
 from jax.scipy.special import gammaln
 from numpyro.distributions import biject_to
+
+from numpygeons.arrays import Array
 
 __all__ = ["FAMILIES", "Shape", "UnconstrainedLaw", "floats"]
 

@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jax import Array
 from jax.scipy.special import logsumexp
 from numpyro.distributions import biject_to, transforms
 
+from numpygeons.arrays import Array
 from numpygeons.target.model.unconstrained_families import FAMILIES, Shape, UnconstrainedLaw, floats
 
 __all__ = ["UnconstrainedLaw", "unconstrained_law"]

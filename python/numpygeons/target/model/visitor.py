@@ -1,15 +1,17 @@
 """Run a NumPyro model with one function that meets every sample site last."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
-from jax import Array
 from numpyro import handlers, primitives
 from numpyro.primitives import Messenger
 
+from numpygeons.arrays import Array
 from numpygeons.errors import ModelError
 from numpygeons.target.model.checks import check_plate
 
