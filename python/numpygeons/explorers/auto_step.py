@@ -206,45 +206,9 @@ class AutoStep(Explorer):
             return Point(there, end, joint(there, end))
 
         def turn(search: Search, result: Point, difference: Array) -> Search:
-            """Takes in the trial at `search.exponent`; decides the next one, or ends the search."""
-            e = search.exponent
             more = selector.doubles(difference, lower, upper)
             less = selector.halves(difference, lower, upper)
-            direction = jnp.where(
-                search.direction != 0, search.direction, jnp.where(more, 1, jnp.where(less, -1, 0))
-            )
-            inside = jnp.abs(e) < LARGEST_EXPONENT
-            growing, shrinking = direction > 0, direction < 0
-            goes_on = inside & ((growing & more) | (shrinking & less))
-            # Doubling ends one step before the trial that was not easy any more.
-            stepped_back = growing & ~more
-            found = jnp.where(stepped_back, e - 1, e)
-            forward = search.phase == FORWARD
-            keep = forward & ~stepped_back
-            proposal = _choose(keep, result, search.proposal)
-            kept_difference = jnp.where(keep, difference, search.difference)
-
-            ends_forward = forward & ~goes_on
-            ends_backward = ~forward & ~goes_on
-            flipped = Point(proposal.state, -proposal.p, proposal.joint)
-            possible = jnp.isfinite(kept_difference)
-            # A backward search that has passed the forward exponent cannot come back to it.
-            lost = ~forward & goes_on & jnp.where(growing, e > search.forward, e <= search.forward)
-            return Search(
-                phase=jnp.where(
-                    ends_backward | lost | (ends_forward & ~possible),
-                    DONE,
-                    jnp.where(ends_forward, BACKWARD, search.phase),
-                ),
-                origin=_choose(ends_forward, flipped, search.origin),
-                proposal=proposal,
-                difference=kept_difference,
-                forward=jnp.where(ends_forward, found, search.forward),
-                exponent=jnp.where(ends_forward, 0, e + direction),
-                direction=jnp.where(ends_forward, 0, direction),
-                passed=ends_backward & (found == search.forward),
-                n_gradients=search.n_gradients,
-            )
+            return _taken_in(search, result, difference, more, less)
 
         def known_way_back(search: Search) -> Search:
             """A backward trial with the forward exponent is the way back: nothing to evaluate."""
@@ -317,6 +281,47 @@ class AutoStep(Explorer):
         best = np.clip(best, old // 2, 2 * old)
         moved = carried_over(np.where(outcome.betas > 0, best, old), outcome)
         return np.clip(np.rint(moved), 1, MOST_REFRESHES).astype(np.int32)
+
+
+def _taken_in(search: Search, result: Point, difference: Array, more: Array, less: Array) -> Search:
+    """The search after the trial at `search.exponent`: it names the next one, or has ended. `more`
+    and `less`: whether the selector would double the step, or halve it."""
+    e = search.exponent
+    direction = jnp.where(
+        search.direction != 0, search.direction, jnp.where(more, 1, jnp.where(less, -1, 0))
+    )
+    inside = jnp.abs(e) < LARGEST_EXPONENT
+    growing, shrinking = direction > 0, direction < 0
+    goes_on = inside & ((growing & more) | (shrinking & less))
+    # Doubling ends one step before the trial that was not easy any more.
+    stepped_back = growing & ~more
+    found = jnp.where(stepped_back, e - 1, e)
+    forward = search.phase == FORWARD
+    keep = forward & ~stepped_back
+    proposal = _choose(keep, result, search.proposal)
+    kept_difference = jnp.where(keep, difference, search.difference)
+
+    ends_forward = forward & ~goes_on
+    ends_backward = ~forward & ~goes_on
+    flipped = Point(proposal.state, -proposal.p, proposal.joint)
+    possible = jnp.isfinite(kept_difference)
+    # A backward search that has passed the forward exponent cannot come back to it.
+    lost = ~forward & goes_on & jnp.where(growing, e > search.forward, e <= search.forward)
+    return Search(
+        phase=jnp.where(
+            ends_backward | lost | (ends_forward & ~possible),
+            DONE,
+            jnp.where(ends_forward, BACKWARD, search.phase),
+        ),
+        origin=_choose(ends_forward, flipped, search.origin),
+        proposal=proposal,
+        difference=kept_difference,
+        forward=jnp.where(ends_forward, found, search.forward),
+        exponent=jnp.where(ends_forward, 0, e + direction),
+        direction=jnp.where(ends_forward, 0, direction),
+        passed=ends_backward & (found == search.forward),
+        n_gradients=search.n_gradients,
+    )
 
 
 def _choose(condition: Array, a: T, b: T) -> T:

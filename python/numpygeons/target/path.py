@@ -299,30 +299,13 @@ def _path_of_model(target: NumPyroPath) -> Path:
 
 def _path_of_functions(target: JaxTarget) -> Path:
     drawn = _shape_of("sample_reference", target.sample_reference, default_key())
-    leaves, tree = jax.tree_util.tree_flatten_with_path(drawn)
-    names = [jax.tree_util.keystr(keys, simple=True, separator="/") or "x" for keys, _ in leaves]
-    if len(set(names)) < len(names):
-        raise ValueError(f"leaves of the pytree must have different names, got {names}")
-    for name, (_, leaf) in zip(names, leaves, strict=True):
-        if not jnp.issubdtype(leaf.dtype, jnp.floating):
-            raise TypeError(
-                f"sample_reference must return floating leaves, got dtype {leaf.dtype} at "
-                f"{name!r}; sum discrete variables out"
-            )
-    layout = FlatLayout(
-        names=tuple(names),
-        shapes=tuple(tuple(leaf.shape) for _, leaf in leaves),
-        dtypes=tuple(np.dtype(leaf.dtype) for _, leaf in leaves),
-        dtype=default_float(),
-    )
-    if layout.dimension == 0:
-        raise ValueError("sample_reference returned no coordinates; there is nothing to sample")
+    layout, tree = _layout_of(drawn)
 
     def tree_of(x: Array) -> Any:
         return jax.tree.unflatten(tree, list(layout.unflatten(x).values()))
 
     def flat_of(state: Any) -> Array:
-        return layout.flatten(dict(zip(names, jax.tree.leaves(state), strict=True)))
+        return layout.flatten(dict(zip(layout.names, jax.tree.leaves(state), strict=True)))
 
     for name in ("log_reference", "log_target"):
         _check_scalar(name, _shape_of(name, getattr(target, name), drawn))
@@ -372,6 +355,29 @@ def _path_of_functions(target: JaxTarget) -> Path:
         initial=initial,
         reference_is_normalised=False,
     )
+
+
+def _layout_of(drawn: Any) -> tuple[FlatLayout, Any]:
+    """Where the leaves of a pytree of shapes lie in one vector, and its structure."""
+    leaves, tree = jax.tree_util.tree_flatten_with_path(drawn)
+    names = [jax.tree_util.keystr(keys, simple=True, separator="/") or "x" for keys, _ in leaves]
+    if len(set(names)) < len(names):
+        raise ValueError(f"leaves of the pytree must have different names, got {names}")
+    for name, (_, leaf) in zip(names, leaves, strict=True):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise TypeError(
+                f"sample_reference must return floating leaves, got dtype {leaf.dtype} at "
+                f"{name!r}; sum discrete variables out"
+            )
+    layout = FlatLayout(
+        names=tuple(names),
+        shapes=tuple(tuple(leaf.shape) for _, leaf in leaves),
+        dtypes=tuple(np.dtype(leaf.dtype) for _, leaf in leaves),
+        dtype=default_float(),
+    )
+    if layout.dimension == 0:
+        raise ValueError("sample_reference returned no coordinates; there is nothing to sample")
+    return layout, tree
 
 
 def _shape_of(name: str, function: Callable[[Any], Any], argument: Any) -> Any:
