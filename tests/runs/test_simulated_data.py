@@ -22,7 +22,7 @@ import pytest
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from scipy import special, stats
 
-from numpygeons import HMC, NumPyroPath, pigeons
+from numpygeons import HMC, Explorer, NumPyroPath, pigeons
 from numpygeons.target.path import as_path
 from numpygeons.target.potential import make_evaluate
 
@@ -108,7 +108,7 @@ def path_of(y):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Given:
+class Given(Explorer):
     """HMC given data that travel with the tuning, one copy per chain."""
 
     y: Any = field(default=None, compare=False)  # the compiled program is the same for all
