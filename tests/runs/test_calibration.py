@@ -1,6 +1,6 @@
 """The interval of log Z holds the truth as often as it says: coverage over independent seeds.
 
-`pytest -m slow` also covers AutoMALA.
+Plain pytest has it over data simulated from the prior, in `test_simulated_data.py`.
 """
 
 from functools import cache
@@ -90,7 +90,7 @@ CASES = [
 ]
 
 
-@pytest.mark.usual("eight schools-HMC")
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "explorer"), CASES)
 def test_the_interval_holds_the_truth_as_often_as_it_says(name, explorer):
     errors, dof, _ = runs(name, explorer)

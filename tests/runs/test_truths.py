@@ -206,9 +206,7 @@ def p_value(values, exact, tolerance=0.0):
 BOTH = [(name, explorer) for name in PROBLEMS for explorer in ("HMC", "AutoMALA")]
 
 
-@pytest.mark.usual(
-    "eight schools-HMC", "coin 100-AutoMALA", "partly excluded-HMC", "factor-HMC", "two modes-HMC"
-)
+@pytest.mark.usual("eight schools-HMC", "coin 100-AutoMALA", "partly excluded-HMC", "factor-HMC")
 @pytest.mark.parametrize(("name", "explorer"), [*BOTH, ("two modes", "asymmetric")])
 def test_evidence_and_means_are_the_exact_ones(name, explorer):
     rows, problem = over_seeds(name, explorer), PROBLEMS[name]
