@@ -56,6 +56,11 @@ class LastRound:
         sites = map_draws(self._path, self.draws[0])
         return {name: read_only(values) for name, values in sites.items()}
 
+    @property
+    def made_sites(self) -> Sites | None:
+        """`sites`, if they were asked for."""
+        return self.__dict__.get("sites")
+
     def take_sites(self, sites: Sites) -> None:
         """What `sites` was when the run was pickled."""
         self.__dict__["sites"] = {name: read_only(values) for name, values in sites.items()}

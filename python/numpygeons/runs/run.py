@@ -21,7 +21,7 @@ from numpygeons.parallel.team import Interrupts, Team
 from numpygeons.rounds.rounds import Rounds
 from numpygeons.runs.checked_round import check_round
 from numpygeons.runs.flags import flags_of
-from numpygeons.runs.last_round import LastRound
+from numpygeons.runs.last_round import LastRound, Sites
 from numpygeons.runs.report import Reporter, header, verdict
 from numpygeons.settings import Settings
 from numpygeons.target.path import Path
@@ -160,9 +160,10 @@ class Run:
                 if rounds.state.round == 0:
                     raise
                 self.interrupted = True
-                self._write(Folder.write, rounds.state)  # the interrupt may have met the writing
-            if self.folder is not None and not is_ending() and self.last_round.keeps_draws:
-                self._write(Folder.write_samples, rounds.state.round, self.last_round.sites)
+                # The interrupt may have met the writing.
+                self._write(lambda folder: folder.write(rounds.state))
+            if not is_ending():
+                self._write(self._write_samples)
             reporter.say(verdict(rounds.state.records))
 
     def _do_round(self, reporter: Reporter, interrupts: Interrupts, checked_round: int) -> None:
@@ -170,7 +171,7 @@ class Run:
         keeper = None if self.folder is None else self.folder.watch(before.round + 1)
         record = rounds.advance(reporter.scans, keeper, interrupts)
         self._last_round = None  # its draws need not stay in memory
-        self._write(Folder.write, rounds.state)
+        self._write(lambda folder: folder.write(rounds.state))
         reporter.finished(record)
         if record.round == checked_round:
             check_round(rounds, before)
@@ -207,15 +208,13 @@ class Run:
         """Writes the run as it is to a folder (`PT.save`)."""
         if self.rounds.team.ranks.rank > 0:
             return
-        has_draws = self.rounds.state.records and self.last_round.keeps_draws
-        sites = self.last_round.sites if has_draws else None
-        self.description = save(self.rounds, self.description, path, sites)
+        self.description = save(self.rounds, self.description, path, self._kept_sites())
 
     def _take_folder(self) -> None:
         """Writes down how many rounds there are to be, and sends recorders to the folder."""
         rounds = self.rounds
         if self.folder is not None:
-            self._write(Folder.ask_for, rounds.settings)
+            self._write(lambda folder: folder.ask_for(rounds.settings))
             rounds.draws_folder = self.folder.path / DRAWS
         elif "disk" in rounds.settings.record:
             raise ValueError(
@@ -223,11 +222,21 @@ class Run:
                 "by pigeons(pt, checkpoint=...)"
             )
 
-    def _write(self, how: Callable[..., None], *what: Any) -> None:
+    def _write(self, how: Callable[[Folder], None]) -> None:
         """On the first rank, where the run has a folder."""
-        folder = self.folder
-        if folder is not None:
-            self.rounds.team.on_first_rank(partial(how, folder, *what))
+        if self.folder is not None:
+            self.rounds.team.on_first_rank(partial(how, self.folder))
+
+    def _write_samples(self, folder: Folder) -> None:
+        """Leaves the draws by site beside the checkpoints."""
+        sites = self._kept_sites()
+        if sites is not None:
+            folder.write_samples(self.rounds.state.round, sites)
+
+    def _kept_sites(self) -> Sites | None:
+        """The draws by site, where memory holds the draws."""
+        has_draws = self.rounds.state.records and self.last_round.keeps_draws
+        return self.last_round.sites if has_draws else None
 
     # A run as a value
 
@@ -239,7 +248,7 @@ class Run:
     def packed(self) -> tuple[Packed, bool, Any]:
         """For `unpacked` in any process. Raises TypeError where the model or the explorer cannot be
         pickled."""
-        made = None if self._last_round is None else self._last_round.__dict__.get("sites")
+        made = None if self._last_round is None else self._last_round.made_sites
         return pack(self.rounds, self.description), self.interrupted, made
 
     @staticmethod
