@@ -16,19 +16,12 @@ from scipy.special import logsumexp
 import support.numpyro_examples_not_plain as examples
 from numpygeons import ModelError, NumpygeonsWarning, pigeons
 from numpygeons.target.path import as_path
+from support.exact_splits import Cases, N, Y
 
 pytest.importorskip("funsor", reason="sums over discrete latents need the extra `enum`")
 
-Y = np.array([0.4, -1.1, 2.0, 0.3])
-N = stats.norm.logpdf
 SHARED = {"enumerate": "parallel"}  # one dictionary for several sites
-CASES = {}
-
-
-def case(make):
-    """Collect a function that gives a model, values, log prior and log likelihood by SciPy."""
-    CASES[make.__name__] = make
-    return make
+CASES = Cases()
 
 
 def over_states(shape, log_term):
@@ -37,7 +30,7 @@ def over_states(shape, log_term):
     return logsumexp([log_term(np.reshape(z, shape)) for z in states])
 
 
-@case
+@CASES.case
 def mixture_in_a_plate():
     def model():
         w = numpyro.sample("w", dist.Beta(2.0, 3.0))
@@ -52,7 +45,7 @@ def mixture_in_a_plate():
     return (model, {"w": 0.3, "mu": mu}, prior, want)
 
 
-@case
+@CASES.case
 def one_state_for_all_rows_with_a_scale_and_missing_data():
     data = np.where([True, True, False, True], Y, np.nan)
 
@@ -69,7 +62,7 @@ def one_state_for_all_rows_with_a_scale_and_missing_data():
     return (model, {"s": 1.2}, stats.halfnorm.logpdf(1.2, scale=2), want)
 
 
-@case
+@CASES.case
 def two_discrete_latents_share_their_marks():
     w = np.array([0.3, 0.6])
     y = np.array([0.1, 0.9, 2.2])
@@ -78,7 +71,7 @@ def two_discrete_latents_share_their_marks():
     return (examples.toy_mixture, {"weight": w}, 0.0, np.sum(each))
 
 
-@case
+@CASES.case
 def a_discrete_latent_under_another():
     def model():
         p = numpyro.sample("p", dist.Beta(1.0, 1.0))
@@ -133,22 +126,22 @@ def _hidden_markov(length=None, configured=False):
     return (model, {"move": move, "emit": emit, "level": level}, prior, want, free)
 
 
-@case
+@CASES.case
 def hidden_markov_model_by_scan():
     return _hidden_markov()
 
 
-@case
+@CASES.case
 def hidden_markov_model_of_one_step():
     return _hidden_markov(length=1)
 
 
-@case
+@CASES.case
 def hidden_markov_model_configured_from_outside():
     return _hidden_markov(configured=True)
 
 
-@case
+@CASES.case
 def hidden_markov_model_of_second_order():
     table = np.array([[[0.7, 0.3], [0.4, 0.6]], [[0.2, 0.8], [0.9, 0.1]]])
 
@@ -171,7 +164,7 @@ def hidden_markov_model_of_second_order():
     return (model, {"mu": 0.8}, N(0.8), over_states((4,), term))
 
 
-@case
+@CASES.case
 def annotators_with_confusion_matrices():
     ratings = examples.ANNOTATIONS
     confusion = np.random.default_rng(3).dirichlet(np.ones(3), size=(3, 3))
@@ -188,7 +181,7 @@ def annotators_with_confusion_matrices():
     return (examples.annotation, values, 10 * np.log(2), np.sum(each), free)
 
 
-@case
+@CASES.case
 def capture_and_recapture_without_the_mask_on_the_discrete_latent():
     survival, recapture = 0.6, 0.7
 

@@ -8,18 +8,12 @@ import numpyro.distributions as dist
 import pytest
 from scipy import stats
 
-Y = np.array([0.4, -1.1, 2.0, 0.3])
-N = stats.norm.logpdf
-CASES = {}
+from support.exact_splits import Cases, N, Y
+
+CASES = Cases()
 
 
-def case(make):
-    """Collect a function that gives a model, values, log prior and log likelihood by SciPy."""
-    CASES[make.__name__] = make
-    return make
-
-
-@case
+@CASES.case
 def hidden_markov_model_by_factor():
     words = np.array([0, 2, 1, 1])
     t = np.array([[0.7, 0.3], [0.4, 0.6]])
@@ -50,7 +44,7 @@ def hidden_markov_model_by_factor():
     )
 
 
-@case
+@CASES.case
 def horseshoe_regression():
     x = np.linspace(-1, 1, 12).reshape(4, 3)
 
@@ -69,7 +63,7 @@ def horseshoe_regression():
     return (model, v | {"precision": 2.0}, prior, want)
 
 
-@case
+@CASES.case
 def gaussian_process():
     at = np.array([0.0, 0.4, 1.0, 1.3])
 
@@ -88,7 +82,7 @@ def gaussian_process():
     return (model, {"length": 0.7, "noise": 0.3}, prior, want)
 
 
-@case
+@CASES.case
 def admissions_with_correlated_effects():
     department, applied, admitted = np.array([0, 0, 1]), np.array([9, 8, 7]), np.array([4, 1, 6])
     male = np.array([0.0, 1.0, 1.0])

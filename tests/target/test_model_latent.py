@@ -10,27 +10,12 @@ from numpyro.distributions import transforms
 from numpyro.infer import reparam
 from scipy import stats
 
-Y = np.array([0.4, -1.1, 2.0, 0.3])
-N = stats.norm.logpdf
-CASES = {}
+from support.exact_splits import Cases, N, Y, location
+
+CASES = Cases()
 
 
-def case(make):
-    """Collect a function that gives a model, values, log prior and log likelihood by SciPy."""
-    CASES[make.__name__] = make
-    return make
-
-
-def location(observe):
-    """A model with one standard normal latent `x`."""
-
-    def model():
-        observe(numpyro.sample("x", dist.Normal(0, 1)))
-
-    return model
-
-
-@case
+@CASES.case
 def deterministic_has_no_density():
     def observe(x):
         twice = numpyro.deterministic("twice", 2 * x)
@@ -39,7 +24,7 @@ def deterministic_has_no_density():
     return (location(observe), {"x": 0.6}, N(0.6), N(Y, 1.2).sum())
 
 
-@case
+@CASES.case
 def dirichlet_in_a_plate():
     p = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
     k = np.array([0, 2])
@@ -54,7 +39,7 @@ def dirichlet_in_a_plate():
     return (model, {"w": p}, prior, want, lambda v: jnp.ravel(v["w"][:, :2]))
 
 
-@case
+@CASES.case
 def cholesky_factor_of_a_correlation():
     z = np.array([[0.5, 0.7], [1.0, 0.2], [-0.3, -0.9]])
 
@@ -69,7 +54,7 @@ def cholesky_factor_of_a_correlation():
     return (model, values, prior, want, lambda v: v["L"][1, :1])
 
 
-@case
+@CASES.case
 def zero_sum_normal():
     v = np.array([0.5, -1.2, 0.4, 0.3])
 
@@ -83,7 +68,7 @@ def zero_sum_normal():
     return (model, {"v": v}, prior, want, lambda values: jnp.asarray(half.T) @ values["v"])
 
 
-@case
+@CASES.case
 def ordered_cutpoints():
     cuts = np.array([-0.7, 0.2, 1.9])
     k = np.array([0, 3, 1])
@@ -100,7 +85,7 @@ def ordered_cutpoints():
     return (model, {"c": cuts}, N(base).sum() - base[1:].sum(), want)
 
 
-@case
+@CASES.case
 def interval_ends_that_move_with_a_latent():
     def model():
         a = numpyro.sample("a", dist.HalfNormal(1.0))
@@ -112,7 +97,7 @@ def interval_ends_that_move_with_a_latent():
     return (model, {"a": 0.9, "b": 0.5, "c": 0.8}, prior, N(Y, 0.8).sum())
 
 
-@case
+@CASES.case
 def von_mises_on_the_circle():
     def model():
         phi = numpyro.sample("phi", dist.VonMises(0.3, 4.0))
@@ -128,14 +113,14 @@ def _school():
     numpyro.sample("y", dist.Normal(x, 1), obs=Y)
 
 
-@case
+@CASES.case
 def decentred_location_and_scale():
     model = handlers.reparam(_school, {"x": reparam.LocScaleReparam(centered=0.0)})
     want = N(Y, 0.3 + 2 * 0.7).sum()
     return (model, {"mu": 0.3, "x_decentered": 0.7}, N(0.3) + N(0.7), want)
 
 
-@case
+@CASES.case
 def explicit_reparametrisation():
     """x = asinh(x_base): the auxiliary site carries the density of sinh(x)."""
     model = handlers.reparam(_school, {"x": reparam.ExplicitReparam(_Sinh())})
@@ -157,7 +142,7 @@ class _Sinh(transforms.ParameterFreeTransform):
         return jnp.log(jnp.cosh(x))
 
 
-@case
+@CASES.case
 def base_of_a_transformed_distribution():
     def shifted():
         affine = transforms.AffineTransform(-1.0, 0.5)
@@ -169,7 +154,7 @@ def base_of_a_transformed_distribution():
     return (model, {"x_base": 1.4}, stats.gamma.logpdf(1.4, 2.0), want)
 
 
-@case
+@CASES.case
 def projected_normal_reparametrised():
     def direction():
         u = numpyro.sample("u", dist.ProjectedNormal(jnp.array([1.0, 0.5])))
@@ -182,20 +167,20 @@ def projected_normal_reparametrised():
     return (model, {"u_normal": z}, N(z).sum(), want)
 
 
-@case
+@CASES.case
 def do_leaves_the_latent_with_its_prior():
     model = handlers.do(_school, {"x": 1.5})
     prior = N(0.3) + N(0.7, 0.3, 2)
     return (model, {"mu": 0.3, "x": 0.7}, prior, N(Y, 1.5).sum())
 
 
-@case
+@CASES.case
 def scope_gives_names_with_slashes():
     model = handlers.scope(_school, "a")
     return (model, {"a/mu": 0.3, "a/x": 0.7}, N(0.3) + N(0.7, 0.3, 2), N(Y, 0.7).sum())
 
 
-@case
+@CASES.case
 def lifted_param_is_a_latent():
     def fixed():
         a = numpyro.param("a", 1.0)
@@ -209,7 +194,7 @@ def lifted_param_is_a_latent():
     )
 
 
-@case
+@CASES.case
 def unhidden_data_are_a_latent():
     def model():
         x = numpyro.sample("x", dist.Normal(0, 1))

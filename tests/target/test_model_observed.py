@@ -9,27 +9,12 @@ import pytest
 from numpyro import handlers
 from scipy import stats
 
-Y = np.array([0.4, -1.1, 2.0, 0.3])
-N = stats.norm.logpdf
-CASES = {}
+from support.exact_splits import Cases, N, Y, location
+
+CASES = Cases()
 
 
-def case(make):
-    """Collect a function that gives a model, values, log prior and log likelihood by SciPy."""
-    CASES[make.__name__] = make
-    return make
-
-
-def location(observe):
-    """A model with one standard normal latent `x`."""
-
-    def model():
-        observe(numpyro.sample("x", dist.Normal(0, 1)))
-
-    return model
-
-
-@case
+@CASES.case
 def observed_counts_in_a_plate():
     k = np.array([2, 0, 5])
 
@@ -42,7 +27,7 @@ def observed_counts_in_a_plate():
     return (model, {"rate": 1.7}, prior, stats.poisson.logpmf(k, 1.7).sum())
 
 
-@case
+@CASES.case
 def scale_multiplies_the_likelihood():
     def observe(x):
         with handlers.scale(scale=2.5):
@@ -51,7 +36,7 @@ def scale_multiplies_the_likelihood():
     return (location(observe), {"x": -0.2}, N(-0.2), 2.5 * N(Y, -0.2).sum())
 
 
-@case
+@CASES.case
 def mask_hides_rows_with_nan():
     data = np.stack([Y, np.full(4, np.nan)], axis=1)
     data[[0, 2], 1] = [1.0, -2.0]
@@ -66,7 +51,7 @@ def mask_hides_rows_with_nan():
     return (location(observe), {"x": -0.2}, N(-0.2), want)
 
 
-@case
+@CASES.case
 def mask_on_the_distribution_counts_too():
     seen = np.array([True, True, False, True])
     data = np.where(seen, Y, np.nan)
@@ -77,7 +62,7 @@ def mask_on_the_distribution_counts_too():
     return (location(observe), {"x": 0.6}, N(0.6), N(Y[seen], 0.6).sum())
 
 
-@case
+@CASES.case
 def factor_is_likelihood_and_counts_per_row():
     def observe(x):
         numpyro.factor("whole", 3 * x)
@@ -87,7 +72,7 @@ def factor_is_likelihood_and_counts_per_row():
     return (location(observe), {"x": 0.6}, N(0.6), 1.8 - 4 * 0.36)
 
 
-@case
+@CASES.case
 def factor_may_be_minus_infinity():
     def observe(x):
         numpyro.factor("gate", jnp.where(x > 1, 0.0, -jnp.inf))
@@ -95,7 +80,7 @@ def factor_may_be_minus_infinity():
     return (location(observe), {"x": 0.6}, N(0.6), -np.inf)
 
 
-@case
+@CASES.case
 def user_sites_may_be_called_like_jacobian_sites():
     def model():
         s = numpyro.sample("s", dist.HalfNormal(2.0))
@@ -106,7 +91,7 @@ def user_sites_may_be_called_like_jacobian_sites():
     return (model, {"s": 1.3}, prior, -1.3 + N(Y, 0, 1.3).sum())
 
 
-@case
+@CASES.case
 def conditioned_latent_is_likelihood():
     def chain():
         x = numpyro.sample("x", dist.Normal(0, 1))
@@ -117,7 +102,7 @@ def conditioned_latent_is_likelihood():
     return (model, {"x": 0.1}, N(0.1), N(0.5, 0.1, 2) + N(Y, 0.5).sum())
 
 
-@case
+@CASES.case
 def observed_delta_on_a_latent_has_log_probability_zero():
     def observe(x):
         p = jax.nn.sigmoid(x)
@@ -128,7 +113,7 @@ def observed_delta_on_a_latent_has_log_probability_zero():
     return (location(observe), {"x": 0.6}, N(0.6), want)
 
 
-@case
+@CASES.case
 def support_of_data_that_moves_with_a_latent_is_checked():
     def model():
         top = numpyro.sample("top", dist.Exponential(0.5))
@@ -137,7 +122,7 @@ def support_of_data_that_moves_with_a_latent_is_checked():
     return (model, {"top": 1.5}, stats.expon.logpdf(1.5, scale=2), -np.inf)
 
 
-@case
+@CASES.case
 def whole_plate_with_subsample_size_is_a_plate():
     def observe(x):
         with numpyro.plate("n", 4, subsample_size=4):
@@ -146,7 +131,7 @@ def whole_plate_with_subsample_size_is_a_plate():
     return (location(observe), {"x": 0.6}, N(0.6), N(Y, 0.6).sum())
 
 
-@case
+@CASES.case
 def nothing_observed_has_likelihood_one():
     return (location(lambda x: None), {"x": 0.6}, N(0.6), 0.0)
 

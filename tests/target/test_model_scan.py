@@ -10,24 +10,9 @@ from numpyro import handlers
 from numpyro.contrib.control_flow import cond, scan
 from scipy import stats
 
-Y = np.array([0.4, -1.1, 2.0, 0.3])
-N = stats.norm.logpdf
-CASES = {}
+from support.exact_splits import Cases, N, Y, location
 
-
-def case(make):
-    """Collect a function that gives a model, values, log prior and log likelihood by SciPy."""
-    CASES[make.__name__] = make
-    return make
-
-
-def location(observe):
-    """A model with one standard normal latent `x`."""
-
-    def model():
-        observe(numpyro.sample("x", dist.Normal(0, 1)))
-
-    return model
+CASES = Cases()
 
 
 def _walk(reverse):
@@ -47,17 +32,17 @@ def _walk(reverse):
     return (model, {"z": z}, prior, N(Y, z).sum())
 
 
-@case
+@CASES.case
 def scan_counts_the_determinant_once_per_step():
     return _walk(reverse=False)
 
 
-@case
+@CASES.case
 def scan_backwards():
     return _walk(reverse=True)
 
 
-@case
+@CASES.case
 def scan_with_a_plate_in_its_body():
     data = np.array([[0.1, 0.2], [1.0, -1.0], [0.5, 3.0]])
 
@@ -78,7 +63,7 @@ def scan_with_a_plate_in_its_body():
     return (model, {"s": 0.6, "z": z}, prior, N(data, z).sum())
 
 
-@case
+@CASES.case
 def scan_with_a_support_that_moves():
     """Each step stands above the one before."""
 
@@ -95,7 +80,7 @@ def scan_with_a_support_that_moves():
     return (model, {"z": z}, prior, N(Y, z).sum())
 
 
-@case
+@CASES.case
 def scan_with_masked_missing_data():
     data, seen = np.array([0.4, np.nan, 2.0, np.nan]), np.array([True, False, True, False])
 
@@ -113,7 +98,7 @@ def scan_with_masked_missing_data():
     return (model, {"z": z}, prior, N(data[seen], z[seen]).sum())
 
 
-@case
+@CASES.case
 def scan_conditioned_from_outside():
     """An autoregression of order two whose data enter by `condition` around the scan."""
 
@@ -131,7 +116,7 @@ def scan_conditioned_from_outside():
     return (model, {"a": a}, N(a).sum(), N(Y[2:], a[0] * Y[1:3] + a[1] * Y[:2], 0.5).sum())
 
 
-@case
+@CASES.case
 def scan_of_jax_without_sites():
     def observe(x):
         total, _ = jax.lax.scan(
@@ -142,7 +127,7 @@ def scan_of_jax_without_sites():
     return (location(observe), {"x": 0.6}, N(0.6), -0.5 * ((Y - 0.6) ** 2).sum())
 
 
-@case
+@CASES.case
 def both_branches_of_a_cond():
     def model():
         a = numpyro.sample("a", dist.Normal(0, 1))
