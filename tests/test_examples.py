@@ -48,6 +48,7 @@ def test_an_explorer_of_ones_own_takes_few_lines_and_gives_the_exact_evidence():
     assert "exact log Z -4.975 in the 99 % interval: True" in run("own_explorer.py")
 
 
+@pytest.mark.slow
 def test_child_processes_give_the_same_draws(tmp_path, monkeypatch):
     lines = (ROOT / "examples" / "child_process.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 60
@@ -76,6 +77,7 @@ def test_the_readme_names_the_two_commands():
         assert command in checks
 
 
+@pytest.mark.usual("target.path")
 @pytest.mark.parametrize("name", ["target.path", "result"])
 def test_the_examples_in_the_docstrings_work(name):
     module = importlib.import_module(f"numpygeons.{name}")

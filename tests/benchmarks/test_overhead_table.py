@@ -37,7 +37,7 @@ def test_a_bare_gradient_is_computed_as_often_as_asked(benchmark_module, monkeyp
     assert np.asarray(valued) == pytest.approx(np.asarray(x - 0.01 * (x + 2.5)), rel=1e-5)
 
 
-@pytest.mark.usual("eight_schools_3")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["eight_schools_3", "varying_slopes"])
 def test_bare_gradients_are_of_the_density_that_rounds_explore(benchmark_module, name):
     import jax

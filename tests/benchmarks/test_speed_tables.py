@@ -24,7 +24,7 @@ def test_the_smallest_model_is_timed_at_every_width(benchmark_module):
     assert numbers[-1] >= 1
 
 
-@pytest.mark.usual("gp_20")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gp_20", "network_200"])
 def test_models_that_are_in_no_other_table_can_be_explored(benchmark_module, name):
     import numpygeons

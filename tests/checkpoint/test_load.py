@@ -177,6 +177,7 @@ def of_a_file(path):
     return model
 
 
+@pytest.mark.usual("scale*")
 @pytest.mark.parametrize(
     ("name", "now", "what"),
     [

@@ -48,21 +48,21 @@ EXPLORERS = {
 }
 
 
-@pytest.mark.usual("HMC", "own")
+@pytest.mark.usual("own")
 @pytest.mark.parametrize("name", list(EXPLORERS))
 def test_every_explorer_goes_on_with_the_same_bits(tmp_path, name):
     loaded, whole = check_that_it_goes_on(tmp_path, normal, explorer=EXPLORERS[name])
     np.testing.assert_array_equal(loaded.samples["x"], whole.samples["x"])
 
 
-@pytest.mark.usual("HMC")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["HMC", "own"])
 def test_double_precision_goes_on_with_the_same_bits(tmp_path, x64, name):
     loaded, _ = check_that_it_goes_on(tmp_path, eight_schools, explorer=EXPLORERS[name])
     assert loaded.samples["theta"].dtype == np.float64
 
 
-@pytest.mark.usual("online-1", "index process-5")
+@pytest.mark.usual("index process-5")
 @pytest.mark.parametrize("n_chains", [1, 5])
 @pytest.mark.parametrize(
     "record",
@@ -88,10 +88,12 @@ def test_the_stepwise_driver_goes_on_too(tmp_path):
     assert digest(loaded) == digest(run())
 
 
+@pytest.mark.slow
 def test_the_devices_driver_goes_on_too(tmp_path):
     check_that_it_goes_on(tmp_path, normal, driver="device")
 
 
+@pytest.mark.slow
 def test_a_target_of_jax_functions_goes_on(tmp_path):
     target = JaxTarget(
         log_reference=lambda x: -0.5 * jnp.sum(x**2),

@@ -113,7 +113,7 @@ def too_wide(rng, x):
     return 1.003 * x
 
 
-@pytest.mark.usual("without_tail", "with_one_strip_too_often")
+@pytest.mark.usual("with_one_strip*")
 @pytest.mark.parametrize(
     "mutant",
     [

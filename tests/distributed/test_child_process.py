@@ -102,7 +102,7 @@ def rows(said):
     return [line[:4] for line in lines if line and line[0].isdigit()]
 
 
-@pytest.mark.usual("float64")
+@pytest.mark.slow
 def test_a_run_elsewhere_has_the_bits_of_one_here(precision, capsys):
     here = pigeons(normal, n_chains=3, n_rounds=5)
     said = capsys.readouterr().out
@@ -175,6 +175,7 @@ def test_an_error_in_a_rank_is_raised_here_with_its_words():
     assert Result("results/latest").status() == "failed"
 
 
+@pytest.mark.slow
 def test_a_killed_rank_is_named():
     result = run(n_rounds=LONG, wait=False)
     assert has_rounds(result.folder, 1)
@@ -208,6 +209,7 @@ def test_a_run_in_the_background_is_followed_and_killed(monkeypatch):
     assert len(result.load().rounds) >= 6
 
 
+@pytest.mark.slow
 def test_output_goes_where_characters_are_few(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)

@@ -253,6 +253,7 @@ def test_a_run_in_a_job_has_the_bits_of_one_here(cluster, tmp_path, monkeypatch,
     assert result.load().samples["x"].tobytes() == here.samples["x"].tobytes()
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_in_a_job_says_why(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cluster = Cluster("slurm", tmp_path / "programs", monkeypatch)
@@ -326,6 +327,7 @@ def test_every_state_of_a_queue_is_known():
         assert over not in queue.states
 
 
+@pytest.mark.usual("slurm")
 def test_a_terminated_script_leaves_no_exit_code(cluster, run_folder, tmp_path):
     launcher = tmp_path / "slow"
     launcher.write_text("#!/bin/bash\nsleep 300\n")

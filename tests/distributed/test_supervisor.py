@@ -66,6 +66,7 @@ def test_who_does_not_listen_does_not_hold_it_up(tmp_path):
     assert said(tmp_path).endswith("100000\nend\n")
 
 
+@pytest.mark.slow
 def test_signals_get_harder_until_all_is_gone(tmp_path):
     process = start(tmp_path, sys.executable, "-c", STUBBORN)
     assert until(lambda: "ready" in said(tmp_path))

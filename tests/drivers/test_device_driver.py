@@ -89,7 +89,7 @@ def assert_same_course(got, wanted):
         assert_close(got.samples[name], draws)
 
 
-@pytest.mark.usual("two_modes-10-7")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "n_chains", "n_rounds"),
     [(eight_schools, 10, 6), (two_modes, 3, 7), (two_modes, 10, 7)],  # a funnel magnifies rounding
@@ -104,14 +104,14 @@ def test_the_course_is_that_of_the_fused_driver(x64, target, n_chains, n_rounds)
     assert not np.array_equal(other.index_process, got.index_process)
 
 
-@pytest.mark.usual("HMC", "SliceSampler")
+@pytest.mark.usual("HMC")
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_every_explorer_takes_the_course_of_the_fused_driver(x64, name):
     settings = {"explorer": EXPLORERS[name], "record": ["traces", "index_process"]}
     assert_same_course(run(**settings), run(**settings, driver="fused"))
 
 
-@pytest.mark.usual("SliceSampler")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["HMC", "SliceSampler"])
 def test_explorers_run_in_single_precision(name):
     pt = run(explorer=EXPLORERS[name], n_rounds=5)
@@ -119,7 +119,7 @@ def test_explorers_run_in_single_precision(name):
     assert pt.rounds[-1].swap_acceptance[0] > 0.1
 
 
-@pytest.mark.usual("1")
+@pytest.mark.slow
 @pytest.mark.parametrize("n_chains", [1, 2])
 def test_one_chain_and_two_are_no_special_case(x64, n_chains):
     settings = {"n_chains": n_chains, "record": ["traces", "index_process"]}
@@ -204,6 +204,7 @@ def test_many_chains_in_single_precision_swap_as_the_coordinator_does():
 # --------------------------------------------------------------------------- the swap
 
 
+@pytest.mark.usual("8-1", "1-1", "5-2")
 @pytest.mark.parametrize("scan", [1, 2])
 @pytest.mark.parametrize("n", [1, 2, 5, 8])
 def test_swaps_are_those_of_the_index_process(scan, n):
@@ -258,7 +259,7 @@ def test_a_device_that_decides_otherwise_is_found_out(monkeypatch, mutant):
 # --------------------------------------------------------------------------- numbers
 
 
-@pytest.mark.usual("half_excluded")
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [half_excluded, half_not_a_number], ids=lambda f: f.__name__)
 def test_likelihood_zero_at_the_reference_is_a_number_like_others(target):
     pt = run(target, n_rounds=11, n_chains=4)
@@ -319,6 +320,7 @@ def test_several_threads_or_processes_are_refused_before_anything_is_compiled(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_loaded_run_refuses_several_threads_too(tmp_path):
     run(n_rounds=2, checkpoint=tmp_path)
     with pytest.raises(ValueError, match="n_threads = 2"):

@@ -40,7 +40,7 @@ def test_auto_is_one_replica_after_another_on_a_cpu(n_chains):
     assert digest(pigeons(normal, **SETTINGS, n_chains=n_chains, seed=2)) != digest(one)
 
 
-@pytest.mark.usual("HMC*-7-3", "SliceSampler*")
+@pytest.mark.usual("HMC*-7-3")
 @pytest.mark.parametrize(
     ("explorer", "n_chains", "lanes"),
     [(HMC(), 2, 2), (HMC(), 7, 100), *((explorer, 7, 3) for explorer in EXPLORERS)],
@@ -64,6 +64,7 @@ def test_batches_explore_as_single_replicas_do(x64, explorer, n_chains, lanes):
     np.testing.assert_allclose(batches.rounds[-1].n_gradients, one.rounds[-1].n_gradients)
 
 
+@pytest.mark.slow
 def test_of_two_ways_that_a_batch_computes_the_one_that_is_not_taken_takes_no_step(monkeypatch):
     """A loop of a batch goes on for its longest lane, here of a way that no lane takes."""
     pt = pigeons(normal, n_chains=3, n_rounds=6, show_report=False)
@@ -91,7 +92,7 @@ def test_of_two_ways_that_a_batch_computes_the_one_that_is_not_taken_takes_no_st
     assert statistics[1] == n_steps
 
 
-@pytest.mark.usual("HMC*")
+@pytest.mark.slow
 @pytest.mark.parametrize("explorer", [HMC(), SliceSampler()], ids=repr)
 def test_an_exact_draw_without_a_density_at_the_target_is_no_trouble_to_a_batch(x64, explorer):
     settings = {**SETTINGS, "n_chains": 3, "explorer": explorer}
@@ -102,7 +103,7 @@ def test_an_exact_draw_without_a_density_at_the_target_is_no_trouble_to_a_batch(
     np.testing.assert_allclose(batches.rounds[-1].n_gradients, one.rounds[-1].n_gradients)
 
 
-@pytest.mark.usual("3-fused", "3-stepwise")
+@pytest.mark.usual("3-stepwise")
 @pytest.mark.usefixtures("two_cores")
 @pytest.mark.parametrize("driver", ["fused", "stepwise"])
 @pytest.mark.parametrize("lanes", [2, 3, 7])
@@ -121,6 +122,7 @@ def test_batches_find_the_evidence():
     assert abs(pt.log_z + 31.311347) < 6 * pt.log_z_error
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_lanes():
     pt = pigeons(normal, **SETTINGS, n_chains=3, lanes=3)
     with pytest.raises(ValueError, match="lanes cannot change when a run goes on: got 2, had 3"):

@@ -136,7 +136,7 @@ def test_no_step_costs_more_gradients_than_the_plain_form_and_an_unchanged_one_c
         np.testing.assert_array_equal(fast["n_gradients"][unchanged], 2)
 
 
-@pytest.mark.usual("asymmetric")
+@pytest.mark.slow
 def test_a_passed_proposal_with_its_momentum_turned_comes_back_with_the_same_step(case):
     passed = case.slow_column("passed") & (case.slow_column("probability") > PASSED_IS_ACCEPTED)
     assert np.sum(passed) > 1_000
@@ -150,6 +150,7 @@ def test_a_passed_proposal_with_its_momentum_turned_comes_back_with_the_same_ste
     np.testing.assert_allclose(ratio, np.exp(case.slow_column("difference")[passed]), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_search_back_that_doubles_once_and_steps_back_to_an_unchanged_step_passes():
     case = make_case("asymmetric")
     trap = np.array([s.forward_trials == [0] and s.backward_trials == [0, 1] for s in case.slow])
@@ -163,7 +164,7 @@ def test_a_search_back_that_doubles_once_and_steps_back_to_an_unchanged_step_pas
     assert {tuple(s.backward_trials) for s in unchanged} == {(0,)}
 
 
-@pytest.mark.usual("symmetric-*")
+@pytest.mark.usual("symmetric-no check", "symmetric-early rejection")
 @pytest.mark.parametrize(
     ("old", "new", "harmless_for"),
     [
@@ -187,7 +188,7 @@ def tuning_of(target):
     return AutoStepTuning(step_size=2 * target.step, scale=np.array(target.scale))
 
 
-@pytest.mark.usual("not a number-symmetric")
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SELECTORS)
 @pytest.mark.parametrize("outside", [-np.inf, np.nan], ids=["zero", "not a number"])
 def test_a_proposal_where_the_likelihood_is_zero_is_rejected(outside, kind):
@@ -200,7 +201,7 @@ def test_a_proposal_where_the_likelihood_is_zero_is_rejected(outside, kind):
         assert p_value(target, 1.0, copies) > THRESHOLD
 
 
-@pytest.mark.usual("symmetric")
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SELECTORS)
 def test_gradients_that_are_not_numbers_do_not_change_the_law(kind):
     target = BrokenGradient()

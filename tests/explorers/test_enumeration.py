@@ -125,7 +125,12 @@ def one_step(make, preconditioner):
     return type(explorer)(**{**vars(explorer), "n_refresh": 1})
 
 
-@pytest.mark.usual("AutoMALA-identity", "AutoMALA asymmetric-dense", "*-mixed diagonal")
+@pytest.mark.usual(
+    "AutoHMC-mixed diagonal",
+    "AutoRWMH-mixed diagonal",
+    "AutoMALA asymmetric-dense",
+    "AutoMALA-identity",
+)
 @pytest.mark.parametrize("kind", PRECONDITIONERS)
 @pytest.mark.parametrize("name", SEARCHED)
 def test_a_searched_step_keeps_the_law(name, kind, monkeypatch):
@@ -136,6 +141,7 @@ def test_a_searched_step_keeps_the_law(name, kind, monkeypatch):
     assert search_defect(explorer, draws) < EXACT
 
 
+@pytest.mark.usual("early rejection", "no check")
 @pytest.mark.parametrize("name", [*SEARCH_MUTANTS, "early rejection"])
 def test_enumeration_catches_a_faulty_search(name):
     changes = SEARCH_MUTANTS | {"early rejection": EARLY_REJECTION}
@@ -231,20 +237,19 @@ def region_defect(module=hmc):
     return defect(moves)
 
 
-def test_trajectories_and_independence_steps_keep_the_law():
-    assert trajectory_defect() < EXACT
-    assert independence_defect() < EXACT
-    assert region_defect() < EXACT
-
-
-def test_enumeration_catches_a_faulty_trajectory():
-    assert trajectory_defect(hmc_of(*HMC_MUTANTS["beta of the end"])) > SEEN
-    proposals, regions = (
-        hmc_of(*MIXTURE_MUTANTS[name])
-        for name in ("no ratio of proposals", "ratio of regions upside down")
-    )
-    assert independence_defect(proposals) > SEEN
-    assert region_defect(regions) > SEEN
+@pytest.mark.usual("trajectory", "independence step")
+@pytest.mark.parametrize(
+    ("defect_of", "change"),
+    [
+        (trajectory_defect, HMC_MUTANTS["beta of the end"]),
+        (independence_defect, MIXTURE_MUTANTS["no ratio of proposals"]),
+        (region_defect, MIXTURE_MUTANTS["ratio of regions upside down"]),
+    ],
+    ids=["trajectory", "independence step", "trajectory in a region"],
+)
+def test_a_move_of_hmc_keeps_the_law_and_its_mutant_does_not(defect_of, change):
+    assert defect_of() < EXACT
+    assert defect_of(hmc_of(*change)) > SEEN
 
 
 # Combinations
@@ -273,11 +278,13 @@ def combination_defect(combination):
 PARTS = MALA(n_refresh=1), AutoRWMH(n_refresh=1, selector=MALA().selector)
 
 
+@pytest.mark.usual("Compose")
 @pytest.mark.parametrize("combination", [Compose, Mix])
 def test_a_combination_keeps_the_law(combination):
     assert combination_defect(combination(*PARTS)) < EXACT
 
 
+@pytest.mark.usual("Mix-*")
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
@@ -366,6 +373,7 @@ def test_an_interval_is_as_probable_from_every_point_that_it_may_be_left_for():
     assert slice_defect(expansion="doubling", budget=3) < EXACT
 
 
+@pytest.mark.usual("one window*", "no test*")
 @pytest.mark.parametrize(
     ("expansion", "old", "new"),
     [

@@ -36,7 +36,7 @@ def gradients_per_step(name, n_chains, explorer=None):
     return counts.mean()
 
 
-@pytest.mark.usual("eight schools-4", "normal 50-12")
+@pytest.mark.usual("eight schools-4")
 @pytest.mark.parametrize("n_chains", [4, 12])
 @pytest.mark.parametrize("name", PATHS)
 def test_a_step_costs_few_gradients(name, n_chains):

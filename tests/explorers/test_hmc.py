@@ -97,6 +97,7 @@ def test_a_trajectory_is_accepted_below_its_probability_and_leaves_the_state_unt
             np.testing.assert_allclose(kept, fresh, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.usual("float32-not a number")
 @pytest.mark.parametrize("outside", [-np.inf, np.nan], ids=["zero", "not a number"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_trajectory_that_ends_where_the_likelihood_is_zero_is_rejected(outside, dtype):
@@ -117,6 +118,7 @@ def test_gradients_that_are_not_numbers_do_not_change_the_law():
         assert p_value(target, beta, copies) > THRESHOLD
 
 
+@pytest.mark.usual("10000000000.0")
 @pytest.mark.parametrize("step", [1e10, 1e30])
 def test_a_trajectory_that_overflows_is_rejected_with_probability_zero(step):
     target = Normal()
@@ -126,6 +128,7 @@ def test_a_trajectory_that_overflows_is_rejected_with_probability_zero(step):
     np.testing.assert_array_equal(copies.statistics["acceptance"], 0)
 
 
+@pytest.mark.slow
 def test_the_driver_gives_the_replica_at_the_reference_its_exact_draw_and_explores_the_rest():
     """A normal path: replicas start and stay at the density of their chain."""
     target, n, betas = Normal(), 4_000, np.array([0.0, 0.1, 1.0])

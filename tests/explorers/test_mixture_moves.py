@@ -131,7 +131,7 @@ def test_exact_draws_stay_exact(length, n_independent):
     assert (0.05 < independent < 0.9) == (n_independent > 0)
 
 
-@pytest.mark.usual("region of the start")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ratio of regions upside down", "region of the start"])
 def test_a_mutant_of_the_region_does_not_keep_the_density(name):
     """Two that the wide net of exact starts lets through: its mixture fits too well."""
@@ -291,6 +291,7 @@ def test_independence_steps_are_taken_and_reported():
     assert np.all(last.explorer["independent_acceptance"][1:] > 0.05)
 
 
+@pytest.mark.slow
 def test_one_chain_alone_is_explored():
     pt = pigeons(coin, n_chains=1, n_rounds=7, show_report=False)
     assert np.all(np.isfinite(pt.samples["p1"]))

@@ -82,7 +82,7 @@ def test_combinations_check_their_parts(combination):
     assert combination(HMC(n_components=0)) != combination(AutoMALA())
 
 
-@pytest.mark.usual("AutoHMC")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_fused_and_stepwise_drivers_agree_in_every_bit(name):
     from support.small_models import coin

@@ -48,21 +48,14 @@ def assert_kept(name, dtype, n):
 
 
 @pytest.mark.usual(
-    "AutoMALA, identity-float32",
-    "AutoMALA, mixed diagonal-float64",
-    "AutoMALA asymmetric, diagonal-float32",
-    "AutoMALA deterministic, dense-float64",
-    "AutoHMC, mixed diagonal-float32",
-    "AutoRWMH, dense-float64",
-    "MALA, diagonal-float32",
-    "HMC, dense-float64",
-    "HMC, identity-float32",
-    "HMC with a mixture-float64",
-    "slice, stepping out-float64",
-    "slice, narrow-float32",
-    "slice, random-float32",
-    "Compose-float32",
     "Mix-float64",
+    "Compose-float32",
+    "AutoMALA, mixed diagonal-float64",
+    "AutoHMC, mixed diagonal-float32",
+    "HMC with a mixture-float64",
+    "slice, narrow-float32",
+    "MALA, diagonal-float32",
+    "AutoRWMH, dense-float64",
 )
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
 @pytest.mark.parametrize("name", CASES)
@@ -81,10 +74,11 @@ ALL_MUTANTS = [(explorer, name) for explorer, mutants in MUTANTS.items() for nam
 
 
 @pytest.mark.usual(
-    "AutoMALA-no check",
-    "AutoHMC-wrong difference",
     "MALA-wrong difference",
-    "HMC-*",
+    "HMC-momentum",
+    "HMC-accepts always",
+    "HMC-no last half step",
+    "HMC-beta of the end",
 )
 @pytest.mark.parametrize(("explorer", "name"), ALL_MUTANTS)
 def test_a_mutant_does_not_keep_the_density(explorer, name):

@@ -77,7 +77,7 @@ def tuning_of(target, step=None):
     return KernelTuning(step_size=step or target.step, scale=np.array(target.scale))
 
 
-@pytest.mark.usual("NUTS-SkewedAndHeavy", "HMC-Normal", "BarkerMH-Normal", "own-Normal")
+@pytest.mark.usual("NUTS-SkewedAndHeavy", "own-Normal")
 @pytest.mark.parametrize(
     ("target", "dtype"),
     [(Normal(), np.float64), (SkewedAndHeavy(), np.float64), (Funnel(), np.float32)],
@@ -95,6 +95,7 @@ def test_exploring_from_an_exact_start_keeps_the_density(name, target, dtype):
         assert p_value(target, beta, copies) > THRESHOLD
 
 
+@pytest.mark.usual("gradient of the start")
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -114,7 +115,7 @@ def test_a_mutant_does_not_keep_the_density(old, new):
     assert p_value(Normal(), 1.0, copies) < THRESHOLD
 
 
-@pytest.mark.usual("NUTS--inf", "own-nan")
+@pytest.mark.usual("own-nan")
 @pytest.mark.parametrize(
     ("name", "outside"),
     [("NUTS", -np.inf), ("HMC", np.nan), ("BarkerMH", -np.inf), ("own", np.nan)],
@@ -160,6 +161,7 @@ def test_the_energy_of_a_kernel_is_minus_the_log_density_of_the_chain(outside):
     assert np.all(np.isfinite(slope))
 
 
+@pytest.mark.slow
 def test_gradients_that_are_not_numbers_do_not_change_the_law():
     target = BrokenGradient()
     copies = explored(EXPLORERS["HMC"], target, 1.0, tuning_of(target), n=20_000)
@@ -180,7 +182,7 @@ def test_a_step_that_overflows_leaves_the_state_as_it_was(name):
         np.testing.assert_array_equal(copies.statistics["diverging"], 1)
 
 
-@pytest.mark.usual("NUTS", "own")
+@pytest.mark.usual("own")
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_evaluations_are_counted_and_the_start_is_not_evaluated_again(name):
     explorer, target, calls = EXPLORERS[name], Normal(), []
@@ -209,6 +211,7 @@ def test_evaluations_are_counted_and_the_start_is_not_evaluated_again(name):
         assert total == 40 * 3 + n_moved
 
 
+@pytest.mark.slow
 def test_what_travels_with_the_state_belongs_to_it():
     with jax.enable_x64(True):
         copies = explored(EXPLORERS["HMC"], Normal(), 1.0, tuning_of(Normal()), n=1_000)
@@ -256,7 +259,7 @@ def test_the_step_follows_the_acceptance_that_the_kernel_wants(kernel, wanted):
     )
 
 
-@pytest.mark.usual("NUTS")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("explorer", "model"),
     [
@@ -283,6 +286,7 @@ def test_fused_and_stepwise_drivers_agree_in_every_bit(model, explorer):
         assert one.n_gradients == other.n_gradients
 
 
+@pytest.mark.slow
 def test_nuts_finds_the_evidence_of_eight_schools_within_its_error():
     path = NumPyroPath(eight_schools)
     runs = [

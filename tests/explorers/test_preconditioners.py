@@ -81,6 +81,7 @@ HMC_END_MUTANT = (
 )
 
 
+@pytest.mark.usual("None")
 @pytest.mark.parametrize("mutation", [None, HMC_MUTANT, HMC_END_MUTANT])
 def test_the_energy_error_of_hmc_falls_as_the_cube_of_the_step(mutation):
     explorer = (hmc_of(*mutation) if mutation else hmc).HMC(n_components=0)
@@ -91,6 +92,7 @@ def test_the_energy_error_of_hmc_falls_as_the_cube_of_the_step(mutation):
     assert (order > 2.5) == (mutation is None)
 
 
+@pytest.mark.usual("None")
 @pytest.mark.parametrize(
     "mutation",
     [

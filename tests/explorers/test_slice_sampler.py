@@ -70,24 +70,28 @@ def test_a_slice_wider_than_the_budget_does_not_drift():
     assert drift(SliceSampler(window=4.0, max_expansions=20)) > THRESHOLD
 
 
+@pytest.mark.slow
 def test_a_budget_that_is_one_window_longer_on_the_right_drifts():
     old, new = "self.max_expansions - 1 - j, self.window", "self.max_expansions - j, self.window"
     broken = mutant(slice_sampler, old, new)
     assert drift(broken.SliceSampler(window=4.0, max_expansions=20)) < THRESHOLD
 
 
+@pytest.mark.slow
 def test_doubling_without_its_test_does_not_keep_the_density():
     broken = mutant(slice_sampler, *NO_TEST).SliceSampler(expansion="doubling", window=0.3)
     copies = explored(broken, TwoHumps(), 1.0, tuning_of(TwoHumps()), n_scans=6, n=10_000)
     assert p_value(TwoHumps(), 1.0, copies) < THRESHOLD
 
 
+@pytest.mark.usual("stepping out")
 @pytest.mark.parametrize("way", WAYS)
 def test_slices_of_two_intervals_are_kept(way):
     copies = explored(WAYS[way], TwoHumps(), 1.0, tuning_of(TwoHumps()), n_scans=6, n=10_000)
     assert p_value(TwoHumps(), 1.0, copies) > THRESHOLD
 
 
+@pytest.mark.usual("zero")
 @pytest.mark.parametrize("outside", [-np.inf, np.nan], ids=["zero", "not a number"])
 def test_a_place_of_likelihood_zero_is_never_taken(outside):
     target = HalfExcluded(outside)

@@ -113,9 +113,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
     assert not np.array_equal(first.samples["mu"], other.samples["mu"])
 
 
-@pytest.mark.usual(
-    "float32-eight_schools-HMC", "float64-coin-AutoMALA", "float64-eight_schools-asymmetric"
-)
+@pytest.mark.usual("float32-eight_schools-HMC")
 @pytest.mark.parametrize(
     "explorer",
     [HMC(), AutoMALA(), AutoMALA(n_refresh=1, selector=AsymmetricSelector())],
@@ -245,6 +243,7 @@ def test_recorders_keep_what_was_asked_for():
         run(normal).mean()
 
 
+@pytest.mark.usual("record1-14")
 @pytest.mark.parametrize(
     ("record", "kept"), [(["timing"], 0), (["traces"], 14), (["online", "timing"], 14)]
 )

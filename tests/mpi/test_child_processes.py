@@ -28,6 +28,7 @@ def test_child_processes_have_the_bits_of_one(n_processes, tmp_path, mpiexec, ca
     assert log.count("log Z ± error") == 1  # rank 0 alone prints
 
 
+@pytest.mark.slow
 def test_interrupted_ranks_keep_their_rounds(tmp_path, mpiexec):
     pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
     place = ChildProcess(n_processes=2, mpiexec=mpiexec, wait=False)

@@ -12,7 +12,7 @@ from support import ROOT
 EXAMPLE = ROOT / "examples" / "mpi.py"
 
 
-@pytest.mark.usual("2")
+@pytest.mark.slow
 @pytest.mark.parametrize("n_ranks", [2, 3])
 def test_the_launcher_is_all_that_changes(mpiexec, environment, n_ranks):
     pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")

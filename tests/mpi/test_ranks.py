@@ -14,13 +14,13 @@ def lines_of(done: subprocess.CompletedProcess[str]) -> list[str]:
     return sorted(done.stdout.splitlines())
 
 
-@pytest.mark.usual("1", "3")
+@pytest.mark.usual("3")
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_every_rank_gathers_the_blocks_of_all(start, n):
     lines_of(start(n, "allgather"))
 
 
-@pytest.mark.usual("4")
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_large_objects_reach_every_rank(start, n):
     lines_of(start(n, "objects"))
@@ -36,7 +36,7 @@ def test_what_cannot_be_pickled_is_an_error_on_all_ranks(start, n):
         assert line.startswith(f"{rank}: ")
 
 
-@pytest.mark.usual("2", "4")
+@pytest.mark.usual("2")
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_one_failing_rank_raises_on_all(start, n):
     last = n - 1

@@ -103,7 +103,7 @@ def test_an_error_of_a_callback_on_one_thread_is_raised():
         )
 
 
-@pytest.mark.usual("0-stepwise", "1-fused")
+@pytest.mark.usual("1-fused")
 @pytest.mark.parametrize("driver", ["fused", "stepwise"])
 @pytest.mark.parametrize("which", [0, 1])
 def test_an_error_of_either_thread_ends_the_round_of_both_which_can_be_done_again(driver, which):

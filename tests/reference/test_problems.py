@@ -220,6 +220,7 @@ def shown(name, found, seconds, missed):
         yield (name if i == 0 else "", c.quantity, *numbers, *notes)
 
 
+@pytest.mark.usual("eggbox", "unid_100000", "eight_schools_reparam", "radiata_adjusted")
 @pytest.mark.parametrize("name", NAMES)
 def test_evidence_moments_and_mode_weights_are_the_exact_ones(name, problems, truths, tabulate):
     problem = problems[name]
@@ -262,6 +263,7 @@ def test_a_likelihood_whose_constant_is_off_by_a_tenth_is_seen(problems, truths)
     assert {c.kind for c in found if c.p < limit} == {"log Z"}
 
 
+@pytest.mark.slow
 def test_draws_from_a_fifth_more_data_are_seen(problems, truths):
     """A control: the mean is right, the standard deviation a tenth too small."""
     problem, truth = problems["baseball_full"], truths["baseball_full"]

@@ -23,6 +23,7 @@ def draws_of(folder):
     return sorted(path.name for path in (folder / "draws").iterdir())
 
 
+@pytest.mark.usual("record1")
 @pytest.mark.parametrize("record", [["disk"], ["disk", "online"], ["disk", "traces"]])
 def test_draws_in_files_are_those_in_memory(tmp_path, in_memory, record):
     pt = pigeons(normal, **SETTINGS, record=record, checkpoint=tmp_path / "run")

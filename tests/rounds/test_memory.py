@@ -45,7 +45,7 @@ def peak(n_rounds, reads):
     return json.loads(result.stdout.splitlines()[-1])
 
 
-@pytest.mark.usual("samples read")
+@pytest.mark.slow
 @pytest.mark.parametrize(("reads", "copies"), [(False, 1), (True, 2)], ids=["run", "samples read"])
 def test_memory_grows_by_the_draws_and_what_the_evidence_needs(reads, copies):
     if not Path("/proc/self/status").exists():

@@ -81,6 +81,7 @@ def test_it_does_not_grow_with_the_number_of_steps(few, many):
     assert program(few).count("\n") == program(many).count("\n")
 
 
+@pytest.mark.usual("two_supports", "random_walk")
 @pytest.mark.parametrize("model", [random_walk, two_supports, solved])
 def test_it_does_not_grow_with_the_data_and_holds_the_gradient_once(model):
     few, many = (program(HMC(), model=partial(model, n)) for n in (5, 50))

@@ -127,6 +127,7 @@ def whole(tmp_path_factory):
     return pigeons(path, **TEN_CHAINS, checkpoint=folder)
 
 
+@pytest.mark.slow
 def test_a_program_is_compiled_in_the_first_round_that_needs_it(whole):
     assert (n_round_programs(whole), rounds_that_compiled(whole)) == (2, [1, 8])
     assert np.all(whole.rounds[6].chosen["independence steps"][1:] == 0)

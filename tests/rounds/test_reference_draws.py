@@ -83,17 +83,7 @@ MODELS = {
 }
 
 
-@pytest.mark.usual(
-    "positive",
-    "interval",
-    "simplex",
-    "correlation factor",
-    "zero sum",
-    "positive definite",
-    "mixture",
-    "moving support in a scan",
-    "decentred",
-)
+@pytest.mark.usual("simplex", "positive", "interval")
 @pytest.mark.parametrize("name", MODELS)
 def test_the_density_of_the_draws_is_the_exponential_of_log_reference(name, x64):
     """E[1(x in box) / gamma_0(x)] is the volume of the box, whatever the box."""
@@ -123,7 +113,7 @@ LAWS = {
 }
 
 
-@pytest.mark.usual("float32*")
+@pytest.mark.usual("float32-beta")
 @pytest.mark.parametrize("name", LAWS)
 def test_constrained_draws_follow_the_prior(name, precision):
     distribution, law = LAWS[name]
@@ -154,16 +144,7 @@ def test_draws_inside_a_scan_follow_the_prior(x64):
     assert stats.pearsonr(steps[:, 1], steps[:, 2]).pvalue > P_MIN
 
 
-@pytest.mark.usual(
-    "real",
-    "below",
-    "circle",
-    "correlation",
-    "ordered",
-    "batch of simplices",
-    "moving support",
-    "plate under a level",
-)
+@pytest.mark.usual("correlation", "circle", "moving support", "ordered")
 @pytest.mark.parametrize("name", MODELS)
 def test_maps_to_and_fro_give_back_the_draw(name, x64):
     path = as_path(MODELS[name])

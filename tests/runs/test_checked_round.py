@@ -21,6 +21,7 @@ def run(target=normal, **settings):
     return pigeons(target, **{"n_chains": 3, "n_rounds": 4, "show_report": False, **settings})
 
 
+@pytest.mark.usual("4-fused", "1-stepwise")
 @pytest.mark.parametrize("driver", ["fused", "stepwise"])
 @pytest.mark.parametrize("checked", [1, 4])
 def test_a_round_of_two_threads_is_the_same_alone(driver, checked, capsys):

@@ -206,7 +206,7 @@ def p_value(values, exact, tolerance=0.0):
 BOTH = [(name, explorer) for name in PROBLEMS for explorer in ("HMC", "AutoMALA")]
 
 
-@pytest.mark.usual("eight schools-HMC", "coin 100-AutoMALA", "partly excluded-HMC", "factor-HMC")
+@pytest.mark.usual("factor-HMC", "eight schools-HMC")
 @pytest.mark.parametrize(("name", "explorer"), [*BOTH, ("two modes", "asymmetric")])
 def test_evidence_and_means_are_the_exact_ones(name, explorer):
     rows, problem = over_seeds(name, explorer), PROBLEMS[name]
@@ -303,6 +303,7 @@ def assert_evidence_of_mrna(runs):
         assert len(runs) * 2 * stats.t.sf(distance, pt.log_z_dof) > THRESHOLD
 
 
+@pytest.mark.slow
 def test_both_modes_of_mrna_are_visited_and_its_evidence_is_within_its_error():
     runs = mrna_runs(2)
     weights = mrna_weights(runs)

@@ -115,6 +115,7 @@ def test_the_longer_axis_of_a_matrix_comes_last(function):
         assert shared in ([], [4])
 
 
+@pytest.mark.usual("groups_last", "transposed", "standardised", "integers")
 @pytest.mark.parametrize("function", STORED, ids=named)
 def test_values_and_gradients_stay_the_same(function):
     points = jnp.stack([X, -2 * X, jnp.zeros(3)])

@@ -211,6 +211,7 @@ def test_what_cannot_be_tempered_is_refused_by_name(name):
         as_path(model)
 
 
+@pytest.mark.slow
 def test_neutra_is_refused():
     with pytest.raises(ModelError, match="NeuTraReparam"):
         as_path(neutra())

@@ -203,7 +203,12 @@ def capture_and_recapture_without_the_mask_on_the_discrete_latent():
     return (model, {"survival": survival, "recapture": recapture}, 0.0, want)
 
 
-@pytest.mark.usual("float64*")
+@pytest.mark.usual(
+    "*hidden_markov_model_of_one_step",
+    "*mixture_in_a_plate",
+    "*two_discrete_latents_share_their_marks",
+    "*hidden_markov_model_of_second_order",
+)
 @pytest.mark.parametrize("name", CASES)
 def test_the_split_into_prior_and_likelihood_is_exact(name, precision, check_split):
     check_split(precision, *CASES[name]())
@@ -218,6 +223,7 @@ def test_gradients_are_finite_and_those_of_the_functions(name, x64, check_gradie
     check_gradients(*CASES[name]()[:2])
 
 
+@pytest.mark.slow
 def test_a_mixture_summed_out_equals_the_mixture_distribution(x64):
     summed = as_path(CASES["mixture_in_a_plate"]()[0])
 
@@ -244,6 +250,7 @@ def test_a_mixture_summed_out_equals_the_mixture_distribution(x64):
         np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_angles_on_a_torus_are_a_mixture_of_two(x64):
     """The constant of a sine model is a series: the plain distribution is the reference here."""
     path = as_path(examples.bivariate_von_mises_mixture)
@@ -367,6 +374,7 @@ def test_deterministic_sites_of_a_discrete_latent_are_left_out_with_a_warning():
     assert set(path.constrain(path.sample_reference(jax.random.key(0)))) == {"x", "of_none"}
 
 
+@pytest.mark.slow
 def test_params_keep_one_value_while_discrete_latents_are_summed_out(x64):
     def model():
         shift = numpyro.param("shift", lambda key: jax.random.normal(key))

@@ -113,7 +113,7 @@ def admissions_with_correlated_effects():
     )
 
 
-@pytest.mark.usual("float64*")
+@pytest.mark.usual("*horseshoe_regression", "*hidden_markov_model_by_factor")
 @pytest.mark.filterwarnings("ignore::numpygeons.errors.NumpygeonsWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_the_split_into_prior_and_likelihood_is_exact(name, precision, check_split):

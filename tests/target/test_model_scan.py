@@ -149,7 +149,7 @@ def test_the_split_into_prior_and_likelihood_is_exact(name, precision, check_spl
     check_split(precision, *CASES[name]())
 
 
-@pytest.mark.usual("scan_with_masked_missing_data", "scan_with_a_support_that_moves")
+@pytest.mark.usual("scan_with_masked_missing_data")
 @pytest.mark.filterwarnings("ignore::numpygeons.errors.NumpygeonsWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_finite_and_those_of_the_functions(name, x64, check_gradients):

@@ -281,7 +281,7 @@ EXAMPLES = {
 }
 
 
-@pytest.mark.usual("baseball partially pooled", "zero-inflated Poisson", "hmm", "mortality")
+@pytest.mark.usual("hmm")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_of_numpyro_runs_unchanged(name):
     example = EXAMPLES[name]
@@ -321,6 +321,7 @@ def test_an_example_of_numpyro_runs_unchanged(name):
 # ----------------------------------------------------------------- what runs with a warning, or not
 
 
+@pytest.mark.usual("True")
 @pytest.mark.parametrize("decentred", [False, True])
 def test_the_funnel_runs_with_nothing_observed(decentred):
     model, sites = models.funnel, {"y", "x"}
@@ -338,6 +339,7 @@ def test_the_funnel_runs_with_nothing_observed(decentred):
     assert np.std(pt.samples["y"]) == pytest.approx(3, rel=0.3)
 
 
+@pytest.mark.slow
 def test_a_gaussian_process_is_not_a_number_at_some_prior_draws():
     args = (models.AT, models.CURVE)
     pt = pigeons(models.gaussian_process, model_args=args, n_chains=3, show_report=False)

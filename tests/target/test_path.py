@@ -44,6 +44,7 @@ def test_sites_lie_in_the_order_of_the_model_each_raveled():
     np.testing.assert_allclose(back["theta"], np.e * np.arange(2, 5), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_plates_name_the_axes():
     path = as_path(tables)
     assert path.dims["w"] == ("row", "column", "w_dim_2")
@@ -86,6 +87,7 @@ def test_the_log_reference_does_not_touch_the_data():
     assert "1000" not in str(jax.make_jaxpr(path.log_reference)(jnp.zeros(1)))
 
 
+@pytest.mark.usual("float32")
 def test_functions_can_be_batched_and_agree_with_single_calls(precision):
     path = as_path(schools, (), {"y": Y, "sigma": SIGMA})
     keys = jax.random.split(jax.random.key(3), 4)
@@ -118,6 +120,7 @@ def test_missing_values_are_named():
         path.unconstrain({"mu": 0.0, "z": np.zeros(3)})
 
 
+@pytest.mark.usual("float32")
 def test_the_gradient_is_clean_where_data_under_a_mask_are_nan(precision):
     data = np.array([0.1, np.nan])
 
@@ -146,6 +149,7 @@ def tilted(**changes):
     return JaxTarget(**(functions | changes))
 
 
+@pytest.mark.usual("float32")
 def test_functions_of_a_pytree_become_functions_of_a_vector(precision):
     path = as_path(tilted(initial=lambda key: {"a": jnp.ones(()), "b": jnp.zeros(2)}))
     assert isinstance(path, Path)

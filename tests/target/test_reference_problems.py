@@ -37,7 +37,7 @@ def _log_det(path, values):
     return np.linalg.slogdet(np.asarray(jax.jit(jax.jacfwd(numbers))(x), float))[1]
 
 
-@pytest.mark.usual("float64")
+@pytest.mark.slow
 def test_every_construct_is_split_as_scipy_says(reference_module, precision):
     cases = reference_module("constructs").CASES
     assert len(cases) >= 15
@@ -78,6 +78,7 @@ def test_every_probe_of_every_problem_agrees(reference, reference_module, x64):
     assert seen >= 18
 
 
+@pytest.mark.slow
 def test_forms_of_the_eight_schools_agree_with_one_another(reference_module, x64):
     problems = reference_module("models").PROBLEMS
     paths = [

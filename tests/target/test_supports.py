@@ -126,6 +126,7 @@ def of_a_lower_bound(y):
         numpyro.sample("y", dist.Pareto(scale, probabilities[0] + 1), obs=y)
 
 
+@pytest.mark.slow
 def test_a_path_asks_for_supports_in_values_alone():
     y = jnp.array([1.5, 2.5, 4.0])
     path = as_path(of_a_lower_bound, (y,))

@@ -156,6 +156,16 @@ def of_path(distribution, n_draws=20_000):
     return p_values(u, jax.jit(jax.vmap(path.log_reference)))
 
 
+@pytest.mark.usual(
+    "Beta",
+    "Dirichlet",
+    "LogNormal",
+    "LKJ",
+    "InverseGamma",
+    "reversed beta",
+    "gamma below a bound",
+    "Kumaraswamy",
+)
 @pytest.mark.parametrize("name", [name for name in OWN if "mixture" not in name])
 def test_draws_follow_their_density_where_values_round_to_an_edge(name):
     law = unconstrained_law(OWN[name]())

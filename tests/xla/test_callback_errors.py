@@ -58,6 +58,7 @@ def test_what_a_callback_raises_comes_out_with_its_stage(capfd, caplog):
     assert not callback_errors._listening
 
 
+@pytest.mark.slow
 def test_a_callback_that_returns_another_shape_is_told_so():
     with pytest.raises(ModelError, match=r"function that the model calls.*Actual: \(3,\).*decl"):
         run(Called(1, np.zeros(3, np.float32)))

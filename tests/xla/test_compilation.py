@@ -66,7 +66,7 @@ def test_a_round_calls_the_coordinator_once_and_xla_knows_that_it_does_something
         assert "custom_call_has_side_effect=true" in call
 
 
-@pytest.mark.usual("large_regression")
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [large_regression, large_sums])
 def test_one_function_gives_the_numbers_of_many_kernels(model, x64, monkeypatch):
     one = pigeons(model, **SETTINGS)

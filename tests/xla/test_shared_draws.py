@@ -55,6 +55,7 @@ def test_draws_of_one_kind_and_shape_are_one_draw(kind, apart, shared):
     assert n_draws(together(sample, KEY), kind) == shared
 
 
+@pytest.mark.usual("normal-False")
 @pytest.mark.parametrize(("model", "single"), [(two_weights, True), (normal, False)])
 def test_gamma_draws_alone_are_compiled_as_one_function_and_have_the_law_of_the_model(
     model, single
@@ -78,6 +79,7 @@ def test_gamma_draws_alone_are_compiled_as_one_function_and_have_the_law_of_the_
         np.testing.assert_allclose(states.x, drawn, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usual("False")
 @pytest.mark.parametrize("log_space", [True, False])
 def test_a_gamma_draw_in_the_place_of_the_librarys_has_its_parameters(log_space):
     concentrations = jnp.array([0.3, 20.0])

@@ -71,6 +71,7 @@ def valued(function):
     return both
 
 
+@pytest.mark.usual("with_a_branch", "with_calls_inside", "constant", "steep")
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 def test_both_parts_together_give_what_the_function_gives(function):
     _, always, on_demand = split(valued(function), X)
