@@ -23,13 +23,12 @@ double nanoseconds(std::size_t n_chains, std::size_t dimension, std::size_t n_sc
   Coordinator coordinator(settings);
   const std::vector<double> centre(n_chains * dimension, 0.0), scale(n_chains * dimension, 1.0);
   std::vector<double> x(n_chains * dimension), log_reference(n_chains), v(n_chains);
-  std::vector<double> statistics(2 * n_chains, 1.0), none;
+  std::vector<double> statistics(2 * n_chains, 1.0);
   Stream stream({.seed = 1});
   stream.fill_normals(std::span(x));
   stream.fill_normals(std::span(v));
-  std::vector<std::int32_t> reference_draw(1), chains(n_chains), components;
-  std::vector<std::uint32_t> keys;
-  const NextScan<double> next{reference_draw, chains, none, none, keys, none, none, components};
+  const Owned<NextScan<double>> owned(settings, n_chains);
+  const NextScan<double>& next = owned.arrays();
   const Explored<double> explored{x, log_reference, v, statistics};
   std::vector<double> times;
   for (std::uint32_t round = 1; round <= n_repeats; ++round) {

@@ -4,11 +4,11 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <algorithm>
 #include <bit>
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "number_type.hpp"
 #include "numpygeons/base/errors.hpp"
 #include "numpygeons/comm/communicator.hpp"
 #include "numpygeons/engine/adaptation.hpp"
@@ -17,6 +17,7 @@
 #include "numpygeons/engine/round.hpp"
 #include "numpygeons/engine/tempered_sample.hpp"
 #include "numpygeons/math/normal_mixture.hpp"
+#include "scan_arrays.hpp"
 #include "xla_handler.hpp"
 
 namespace numpygeons::bindings {
@@ -28,91 +29,51 @@ namespace {
 
 py::ssize_t size(std::size_t n) { return static_cast<py::ssize_t>(n); }
 
-/// The chains and the randomness of a worker's scan, as new arrays.
-template <class Real>
-struct NextArrays {
-  explicit NextArrays(const Coordinator& coordinator)
-      : NextArrays(coordinator.settings(), coordinator.n_rows()) {}
-  NextArrays(const CoordinatorSettings& s, std::size_t n)
-      : reference_draw(std::vector<py::ssize_t>{}),
-        chains(size(n)),
-        normals({size(n), size(s.n_normals)}),
-        uniforms({size(n), size(s.n_uniforms)}),
-        keys({size(n), size(s.hands_out_keys ? 2 : 0)}),
-        proposals({size(n), size(s.n_proposals), size(s.dimension)}),
-        proposal_logs({size(n), size(s.n_proposals), size(n_proposal_logs)}),
-        proposal_components({size(n), size(s.n_proposals)}) {}
-
-  [[nodiscard]] NextScan<Real> spans() {
-    // Rows beyond the worker's replicas are handed on too: as zeros, not as what memory held.
-    std::ranges::fill(filled(chains), 0);
-    std::ranges::fill(filled(normals), Real{0});
-    std::ranges::fill(filled(uniforms), Real{0});
-    std::ranges::fill(filled(keys), 0U);
-    std::ranges::fill(filled(proposals), Real{0});
-    std::ranges::fill(filled(proposal_logs), Real{0});
-    std::ranges::fill(filled(proposal_components), 0);
-    return {filled(reference_draw), filled(chains),
-            filled(normals),        filled(uniforms),
-            filled(keys),           filled(proposals),
-            filled(proposal_logs),  filled(proposal_components)};
-  }
-
-  [[nodiscard]] py::tuple tuple() const {
-    return py::make_tuple(reference_draw, chains, normals, uniforms, keys, proposals, proposal_logs,
-                          proposal_components);
-  }
-
-  py::array_t<std::int32_t> reference_draw, chains;
-  py::array_t<Real> normals, uniforms;
-  py::array_t<std::uint32_t> keys;
-  py::array_t<Real> proposals, proposal_logs;
-  py::array_t<std::int32_t> proposal_components;
-
- private:
-  template <class T>
-  static std::span<T> filled(py::array_t<T>& array) {
-    return {array.mutable_data(), static_cast<std::size_t>(array.size())};
-  }
-};
-
-template <class Real>
-py::tuple prepare(const Coordinator& coordinator, std::size_t worker) {
+/// The chains and the randomness of a worker's scan to come.
+py::object prepare(const Coordinator& coordinator, std::size_t worker, const py::object& dtype) {
   coordinator.require_scan(worker);
-  NextArrays<Real> next(coordinator);
-  coordinator.prepare(worker, next.spans());
-  return next.tuple();
+  return with_number_type(dtype, [&]<class Real>(std::type_identity<Real>) {
+    const NewArrays<NextScan, Real> next(coordinator.settings(), {coordinator.n_rows()});
+    fill(next.spans, 0);  // rows beyond the worker's replicas are handed on too
+    coordinator.prepare(worker, next.spans);
+    return next.tuple;
+  });
 }
 
-template <class Real>
-void copy_scan(const NextScan<Real>& from, const NextScan<Real>& to) {
-  std::ranges::copy(from.reference_draw, to.reference_draw.begin());
-  std::ranges::copy(from.chains, to.chains.begin());
-  std::ranges::copy(from.normals, to.normals.begin());
-  std::ranges::copy(from.uniforms, to.uniforms.begin());
-  std::ranges::copy(from.keys, to.keys.begin());
-  std::ranges::copy(from.proposals, to.proposals.begin());
-  std::ranges::copy(from.proposal_logs, to.proposal_logs.begin());
-  std::ranges::copy(from.proposal_components, to.proposal_components.begin());
+/// Shape and dtype of each array of NextScan, before there is a coordinator.
+py::object next_scan_shapes(const py::object& dtype, std::size_t n_rows, std::size_t dimension,
+                            std::size_t n_normals, std::size_t n_uniforms, bool hands_out_keys,
+                            std::size_t n_proposals) {
+  const CoordinatorSettings settings{.dimension = dimension,
+                                     .n_normals = n_normals,
+                                     .n_uniforms = n_uniforms,
+                                     .hands_out_keys = hands_out_keys,
+                                     .n_proposals = n_proposals};
+  return with_number_type(dtype, [&]<class Real>(std::type_identity<Real>) {
+    return made_of_fields<NextScan, Real>([&](const auto& field) {
+      using T = typename std::remove_cvref_t<decltype(field)>::Element;
+      return py::make_tuple(py::tuple(py::cast(shape_of(field, settings, {n_rows}))),
+                            py::dtype::of<T>());
+    });
+  });
 }
 
-/// Runs a block's scans through a Python function (scan, *chains and randomness, as `prepare` gives
-/// them) -> (x, log_reference, v, statistics). Python is left alone while workers wait.
-template <class Real>
-void run_scans_in_python(Coordinator& coordinator, std::size_t worker, const py::function& f) {
-  std::array<ArrayIn<Real>, 4> explored;  // outlives the call that filled it
-  const auto explore = [&](std::size_t scan, const NextScan<Real>& given) {
-    const py::gil_scoped_acquire lock;
-    NextArrays<Real> copy(coordinator);
-    copy_scan(given, copy.spans());
-    const py::tuple result = f(scan, *copy.tuple());
-    for (std::size_t k = 0; k < explored.size(); ++k)
-      explored[k] = py::cast<ArrayIn<Real>>(result[k]);
-    return Explored<Real>{as_span(explored[0]), as_span(explored[1]), as_span(explored[2]),
-                          as_span(explored[3])};
-  };
-  const py::gil_scoped_release release;
-  run_scans<Real>(coordinator, worker, explore);
+/// Runs a block's scans through a Python function (scan, given: NextScan) -> (x, log_reference, v,
+/// statistics). Python is left alone while workers wait.
+void run_scans_in_python(Coordinator& coordinator, std::size_t worker, const py::function& f,
+                         const py::object& dtype) {
+  with_number_type(dtype, [&]<class Real>(std::type_identity<Real>) {
+    ArraysIn<Explored, Real> explored;  // outlives the call that filled it
+    const auto explore = [&](std::size_t scan, const NextScan<Real>& given) {
+      const py::gil_scoped_acquire lock;
+      const NewArrays<NextScan, Real> own(coordinator.settings(), {coordinator.n_rows()});
+      copy(given, own.spans);
+      explored = ArraysIn<Explored, Real>(py::sequence(f(scan, own.tuple)));
+      return explored.spans();
+    };
+    const py::gil_scoped_release release;
+    run_scans<Real>(coordinator, worker, explore);
+  });
 }
 
 void bind_proposals(py::module_& module) {
@@ -296,12 +257,10 @@ void bind_coordinator(py::module_& module) {
           "(scans, states as bytes, their log gamma_0) of this rank's replicas at the target since "
           "the last call; does not wait for other ranks.")
       .def("set_proposals", &Coordinator::set_proposals, "tables"_a)
-      .def("prepare_f32", &prepare<float>, "worker"_a = 0,
-           "Chains and randomness of the next scan, float32.")
-      .def("prepare_f64", &prepare<double>, "worker"_a = 0,
-           "Chains and randomness of the next scan, float64.")
-      .def("run_scans_f32", &run_scans_in_python<float>, "worker"_a, "explore"_a)
-      .def("run_scans_f64", &run_scans_in_python<double>, "worker"_a, "explore"_a)
+      .def("prepare", &prepare, "worker"_a, "dtype"_a,
+           "Chains and randomness of the next scan, as NextScan.")
+      .def("run_scans", &run_scans_in_python, "worker"_a, "explore"_a, "dtype"_a,
+           "Runs the block's scans; explore(scan, NextScan) -> Explored.")
       .def("fail", &Coordinator::fail, "worker"_a, py::call_guard<py::gil_scoped_release>())
       .def("unfinished", &Coordinator::unfinished, py::call_guard<py::gil_scoped_release>())
       .def("resume", &Coordinator::resume, "so_far"_a)
@@ -358,16 +317,19 @@ void bind_engine(py::module_& module) {
       py::set_error(type, different.what());
     }
   });
+  bind_named_tuple<NextScan>(engine, "NextScan", "What a worker's explorers of a scan are given.");
+  bind_named_tuple<Explored>(engine, "Explored", "What they hand in.");
   bind_adaptation(engine);
   bind_mixture(engine);
   bind_round_data(engine);
   bind_proposals(engine);
   bind_coordinator(engine);
   bind_block(engine);
-  engine.def("xla_prepare_handler_f32", &xla_prepare_handler_f32);
-  engine.def("xla_prepare_handler_f64", &xla_prepare_handler_f64);
-  engine.def("xla_scan_handler_f32", &xla_scan_handler_f32);
-  engine.def("xla_scan_handler_f64", &xla_scan_handler_f64);
+  engine.def("next_scan_shapes", &next_scan_shapes, "dtype"_a, py::kw_only(), "n_rows"_a,
+             "dimension"_a, "n_normals"_a, "n_uniforms"_a, "hands_out_keys"_a, "n_proposals"_a,
+             "(shape, dtype) of each array of NextScan.");
+  engine.def("registrations", &registrations,
+             "Every target of compiled programs by its name, to be registered with jax.ffi.");
   engine.def("xla_interface_version", &xla_interface_version);
 }
 

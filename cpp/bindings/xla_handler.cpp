@@ -2,12 +2,20 @@
 /// typed foreign function interface. Python is not involved and no lock is held.
 #include "xla_handler.hpp"
 
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <span>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "numpygeons/engine/coordinator.hpp"
+#include "numpygeons/engine/scan_arrays.hpp"
 #include "xla/ffi/api/ffi.h"
 
 namespace numpygeons::bindings {
@@ -16,104 +24,94 @@ namespace {
 
 namespace ffi = xla::ffi;
 
-template <ffi::DataType type>
-auto as_span(ffi::Buffer<type>& buffer) {
-  return std::span(buffer.typed_data(), buffer.element_count());
+template <class T>
+constexpr ffi::DataType type_of = [] {
+  if constexpr (std::is_same_v<T, double>) return ffi::F64;
+  if constexpr (std::is_same_v<T, float>) return ffi::F32;
+  if constexpr (std::is_same_v<T, std::int32_t>) return ffi::S32;
+  if constexpr (std::is_same_v<T, std::uint32_t>) return ffi::U32;
+}();
+
+template <class T>
+using Operand = ffi::Buffer<type_of<T>>;
+template <class T>
+using Result = ffi::Result<ffi::Buffer<type_of<T>>>;
+using Handle = ffi::Buffer<ffi::U32>;
+
+/// The spans of buffers that come in the order of the fields.
+template <class Arrays, class... Buffers>
+Arrays spans_of(Buffers&... buffers) {
+  Arrays arrays;
+  for_each_field<Arrays>(
+      [&](const auto& field, auto& buffer) {
+        arrays.*field.array = std::span(buffer.typed_data(), buffer.element_count());
+      },
+      std::tie(buffers...));
+  return arrays;
 }
 
-std::uint64_t joined(const std::uint32_t* halves) {
-  return halves[0] | (static_cast<std::uint64_t>(halves[1]) << 32);
+/// The coordinator whose address comes in two halves (an attribute would become part of the program
+/// and of its cache key), and the worker's number after it.
+Coordinator& coordinator_of(const Handle& handle) {
+  const std::uint32_t* halves = handle.typed_data();
+  return *std::bit_cast<Coordinator*>(halves[0] | (static_cast<std::uint64_t>(halves[1]) << 32));
 }
+std::size_t worker_of(const Handle& handle) { return handle.typed_data()[2]; }
 
-/// Operands: the coordinator's address in two halves (an attribute would become part of the
-/// program and of its cache key) and the worker's number. Results: what the next scan needs.
-template <ffi::DataType type>
-ffi::Error prepare(ffi::Buffer<ffi::U32> handle, ffi::ResultBuffer<ffi::S32> reference_draw,
-                   ffi::ResultBuffer<ffi::S32> chains, ffi::ResultBuffer<type> normals,
-                   ffi::ResultBuffer<type> uniforms, ffi::ResultBuffer<ffi::U32> keys,
-                   ffi::ResultBuffer<type> proposals, ffi::ResultBuffer<type> proposal_logs,
-                   ffi::ResultBuffer<ffi::S32> proposal_components) {
-  const auto& coordinator = *std::bit_cast<const Coordinator*>(joined(handle.typed_data()));
-  const NextScan<ffi::NativeType<type>> next{
-      as_span(*reference_draw), as_span(*chains),
-      as_span(*normals),        as_span(*uniforms),
-      as_span(*keys),           as_span(*proposals),
-      as_span(*proposal_logs),  as_span(*proposal_components)};
-  try {
-    coordinator.prepare(handle.typed_data()[2], next);
-  } catch (const std::exception& error) {
-    return ffi::Error::Internal(error.what());
+/// The functions that a compiled program calls. Their signatures, from which XLA learns of operands
+/// and results, follow from the fields of Explored and NextScan: numbers of types `In` and `Out`.
+template <class Real, class In, class Out>
+struct Handlers;
+
+template <class Real, class... In, class... Out>
+struct Handlers<Real, std::tuple<In...>, std::tuple<Out...>> {
+  /// Results: what the next scan needs.
+  static ffi::Error prepare(Handle handle, Result<Out>... next) {
+    try {
+      coordinator_of(handle).prepare(worker_of(handle), spans_of<NextScan<Real>>(*next...));
+    } catch (const std::exception& error) {
+      return ffi::Error::Internal(error.what());
+    }
+    return ffi::Error::Success();
   }
-  return ffi::Error::Success();
+
+  /// Results: whether to go on, then what the next scan needs.
+  static ffi::Error scan(Handle handle, Operand<In>... explored,
+                         ffi::ResultBuffer<ffi::PRED> goes_on, Result<Out>... next) {
+    goes_on->typed_data()[0] =
+        coordinator_of(handle).scan(worker_of(handle), spans_of<Explored<Real>>(explored...),
+                                    spans_of<NextScan<Real>>(*next...));
+    return ffi::Error::Success();
+  }
+};
+
+template <auto function>
+XLA_FFI_Error* handler(XLA_FFI_CallFrame* frame) {
+  static auto* const bound = ffi::Ffi::BindTo(function).release();
+  return bound->Call(frame);
 }
 
-/// Operands: those of `prepare`, then what was explored. Results: whether to go on, then what the
-/// next scan needs.
-template <ffi::DataType type>
-ffi::Error scan(ffi::Buffer<ffi::U32> handle, ffi::Buffer<type> x, ffi::Buffer<type> log_reference,
-                ffi::Buffer<type> v, ffi::Buffer<type> statistics,
-                ffi::ResultBuffer<ffi::PRED> go_on, ffi::ResultBuffer<ffi::S32> reference_draw,
-                ffi::ResultBuffer<ffi::S32> chains, ffi::ResultBuffer<type> normals,
-                ffi::ResultBuffer<type> uniforms, ffi::ResultBuffer<ffi::U32> keys,
-                ffi::ResultBuffer<type> proposals, ffi::ResultBuffer<type> proposal_logs,
-                ffi::ResultBuffer<ffi::S32> proposal_components) {
-  using Real = ffi::NativeType<type>;
-  auto& coordinator = *std::bit_cast<Coordinator*>(joined(handle.typed_data()));
-  const std::size_t worker = handle.typed_data()[2];
-  const Explored<Real> explored{as_span(x), as_span(log_reference), as_span(v),
-                                as_span(statistics)};
-  const NextScan<Real> next{as_span(*reference_draw), as_span(*chains),
-                            as_span(*normals),        as_span(*uniforms),
-                            as_span(*keys),           as_span(*proposals),
-                            as_span(*proposal_logs),  as_span(*proposal_components)};
-  go_on->typed_data()[0] = coordinator.scan(worker, explored, next);
-  return ffi::Error::Success();
-}
-
-template <ffi::DataType type, class Binding>
-auto with_next_scan(Binding binding) {
-  return std::move(binding)
-      .template Ret<ffi::Buffer<ffi::S32>>()
-      .template Ret<ffi::Buffer<ffi::S32>>()
-      .template Ret<ffi::Buffer<type>>()
-      .template Ret<ffi::Buffer<type>>()
-      .template Ret<ffi::Buffer<ffi::U32>>()
-      .template Ret<ffi::Buffer<type>>()
-      .template Ret<ffi::Buffer<type>>()
-      .template Ret<ffi::Buffer<ffi::S32>>();
-}
-
-template <ffi::DataType type>
-auto binding_of_prepare() {
-  return with_next_scan<type>(ffi::Ffi::Bind().Arg<ffi::Buffer<ffi::U32>>());
-}
-
-template <ffi::DataType type>
-auto binding_of_scan() {
-  return with_next_scan<type>(ffi::Ffi::Bind()
-                                  .template Arg<ffi::Buffer<ffi::U32>>()
-                                  .template Arg<ffi::Buffer<type>>()
-                                  .template Arg<ffi::Buffer<type>>()
-                                  .template Arg<ffi::Buffer<type>>()
-                                  .template Arg<ffi::Buffer<type>>()
-                                  .template Ret<ffi::Buffer<ffi::PRED>>());
-}
-
-XLA_FFI_DEFINE_HANDLER(prepare_f32, prepare<ffi::F32>, binding_of_prepare<ffi::F32>());
-XLA_FFI_DEFINE_HANDLER(prepare_f64, prepare<ffi::F64>, binding_of_prepare<ffi::F64>());
-XLA_FFI_DEFINE_HANDLER(scan_f32, scan<ffi::F32>, binding_of_scan<ffi::F32>());
-XLA_FFI_DEFINE_HANDLER(scan_f64, scan<ffi::F64>, binding_of_scan<ffi::F64>());
-
-pybind11::capsule capsule(XLA_FFI_Handler* handler) {
-  return pybind11::capsule(std::bit_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");
+template <class Real>
+void add_handlers(pybind11::dict& handlers) {
+  using Own = Handlers<Real, TupleOf<Explored<Real>, std::type_identity_t>,
+                       TupleOf<NextScan<Real>, std::type_identity_t>>;
+  const auto add = [&](const char* what, XLA_FFI_Handler* function) {
+    const pybind11::str name =
+        pybind11::str("numpygeons_{}_{}").format(what, pybind11::dtype::of<Real>().attr("name"));
+    handlers[name] = pybind11::capsule(std::bit_cast<void*>(function), "xla._CUSTOM_CALL_TARGET");
+  };
+  add("prepare", &handler<&Own::prepare>);
+  add("scan", &handler<&Own::scan>);
 }
 
 }  // namespace
 
-pybind11::capsule xla_prepare_handler_f32() { return capsule(prepare_f32); }
-pybind11::capsule xla_prepare_handler_f64() { return capsule(prepare_f64); }
-pybind11::capsule xla_scan_handler_f32() { return capsule(scan_f32); }
-pybind11::capsule xla_scan_handler_f64() { return capsule(scan_f64); }
+pybind11::dict registrations() {
+  pybind11::dict handlers;
+  add_handlers<float>(handlers);
+  add_handlers<double>(handlers);
+  return handlers;
+}
 
 std::pair<int, int> xla_interface_version() { return {XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR}; }
 

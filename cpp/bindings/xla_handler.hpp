@@ -7,11 +7,9 @@
 
 namespace numpygeons::bindings {
 
-/// Capsules of the handlers for the model's number type, to be registered with `jax.ffi`.
-[[nodiscard]] pybind11::capsule xla_prepare_handler_f32();
-[[nodiscard]] pybind11::capsule xla_prepare_handler_f64();
-[[nodiscard]] pybind11::capsule xla_scan_handler_f32();
-[[nodiscard]] pybind11::capsule xla_scan_handler_f64();
+/// A capsule with the handler of each target, by the target's name: what it does, and the model's
+/// number type, as in numpygeons_scan_float32.
+[[nodiscard]] pybind11::dict registrations();
 
 /// Major and minor version of XLA's foreign function interface that the handlers were built for. A
 /// jaxlib with an older one refuses them when its CPU backend starts, and has no backend then.

@@ -50,15 +50,15 @@ def explore(*given):
 
 def test_nothing_is_prepared_or_run_outside_of_a_round():
     ended = begun()
-    ended.run_scans_f64(0, explore)
+    ended.run_scans(0, explore, np.float64)
     with pytest.raises(RuntimeError, match="no scans to come"):
-        ended.run_scans_f64(0, explore)
+        ended.run_scans(0, explore, np.float64)
     ended.end_round()
     for one in (coordinator(), ended):
         for call in (
-            lambda one=one: one.prepare_f32(),
-            lambda one=one: one.prepare_f64(0),
-            lambda one=one: one.run_scans_f64(0, explore),
+            lambda one=one: one.prepare(0, np.float32),
+            lambda one=one: one.prepare(0, "float64"),
+            lambda one=one: one.run_scans(0, explore, np.float64),
             lambda one=one: one.begin_block(2),
             lambda one=one: one.address(0),
         ):
@@ -69,8 +69,8 @@ def test_nothing_is_prepared_or_run_outside_of_a_round():
 def test_a_worker_that_is_not_there_is_refused():
     one = begun()
     for call in (
-        lambda: one.prepare_f32(1),
-        lambda: one.run_scans_f64(5, explore),
+        lambda: one.prepare(1, np.float32),
+        lambda: one.run_scans(5, explore, np.float64),
         lambda: one.address(1),
         lambda: one.replicas_of(1),
     ):

@@ -40,8 +40,7 @@ def begin(coordinator, n_chains, *, n_scans, betas=None, number=1, real_bytes=8)
 
 def run(coordinator, n_scans, explore, dtype=np.float64):
     coordinator.begin_block(n_scans)
-    scans = coordinator.run_scans_f64 if dtype == np.float64 else coordinator.run_scans_f32
-    scans(0, explore)
+    coordinator.run_scans(0, explore, dtype)
     coordinator.rethrow()
 
 
@@ -54,11 +53,12 @@ class Exploration:
         self.scans, self.chains, self.noise = [], [], []
         self.x, self.log_reference, self.v, self.statistics = [], [], [], []
 
-    def __call__(self, scan, draw, chains, normals, uniforms, keys, *proposals):
-        n_rows, chains = len(chains), chains[: self.n]  # a single chain has an idle row besides
+    def __call__(self, scan, given):
+        n_rows = len(given.chains)  # a single chain has an idle row besides
+        chains = given.chains[: self.n]
         self.scans.append(scan)
         self.chains.append(chains.copy())
-        self.noise.append((normals.copy(), uniforms.copy()))
+        self.noise.append((given.normals.copy(), given.uniforms.copy()))
         x = self.rng.normal(size=(self.n, DIMENSION)).astype(self.dtype)
         log_reference = -self.rng.exponential(size=self.n).astype(self.dtype)
         v = (self.spread * self.rng.normal(size=self.n) + chains).astype(self.dtype)
@@ -146,9 +146,9 @@ def test_replicas_that_always_swap_make_the_round_trips_of_the_closed_form(n_cha
 def test_replicas_that_never_swap_stay():
     coordinator, explore = make(4), Exploration(4)
 
-    def hostile(scan, draw, chains, *noise):
-        x, log_reference, _, statistics = explore(scan, draw, chains, *noise)
-        return x, log_reference, 1e6 * chains, statistics
+    def hostile(scan, given):
+        x, log_reference, _, statistics = explore(scan, given)
+        return x, log_reference, 1e6 * given.chains, statistics
 
     begin(coordinator, 4, n_scans=32)
     run(coordinator, 32, hostile)
@@ -200,10 +200,9 @@ def test_what_is_not_asked_for_is_not_recorded():
 def test_the_noise_of_a_replica_is_its_stream_of_round_and_scan(dtype):
     coordinator, explore = make(3), Exploration(3, dtype=dtype)
     begin(coordinator, 3, n_scans=6, number=4, real_bytes=dtype().itemsize)
-    double = dtype == np.float64
-    first = coordinator.prepare_f64() if double else coordinator.prepare_f32()
+    first = coordinator.prepare(0, dtype)
     run(coordinator, 6, explore, dtype)
-    draw = normals if double else normals_float32
+    draw = normals if dtype == np.float64 else normals_float32
     for scan, (z, u) in enumerate(explore.noise, start=1):
         assert z.dtype == u.dtype == dtype
         for replica in range(3):
@@ -225,17 +224,17 @@ class Bad(Exploration):
         super().__init__(4)
         self.bad = what, value, chain, scan
 
-    def __call__(self, scan, draw, chains, normals, uniforms, keys, *proposals):
+    def __call__(self, scan, given):
         what, value, chain, bad_scan = self.bad
         result = dict(
             zip(
                 ("x", "log_reference", "v", "statistics"),
-                super().__call__(scan, draw, chains, normals, uniforms, keys, *proposals),
+                super().__call__(scan, given),
                 strict=True,
             )
         )
         if scan + 1 == bad_scan:
-            self.replica = int(np.flatnonzero(chains == chain)[0])
+            self.replica = int(np.flatnonzero(given.chains == chain)[0])
             result[what][self.replica] = value
         return tuple(result.values())
 

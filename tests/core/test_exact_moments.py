@@ -28,14 +28,13 @@ def moments(x, centre=0.0, scale=1.0, dtype=np.float64):
         most_draws=n_scans,
     )
 
-    def explore(scan, draw, chains, *noise):
-        n_rows = len(chains)  # a single chain has an idle row besides
+    def explore(scan, given):
+        n_rows = len(given.chains)  # a single chain has an idle row besides
         states = np.resize(x[scan], (n_rows, dimension))
-        hostile = 1e9 * chains.astype(dtype)
+        hostile = 1e9 * given.chains.astype(dtype)
         return states, np.zeros(n_rows, dtype), hostile, np.zeros((n_rows, 0), dtype)
 
-    run = coordinator.run_scans_f64 if dtype == np.float64 else coordinator.run_scans_f32
-    run(0, explore)
+    coordinator.run_scans(0, explore, dtype)
     data = coordinator.end_round()
     assert np.all(data.replicas == np.arange(n))
     return data.counts, data.means, data.squared_deviations
@@ -82,10 +81,11 @@ def test_it_does_not_matter_which_replica_visits(x):
             most_draws=n_scans,
         )
 
-        def explore(scan, draw, chains, *noise):
-            return by_chain[scan][chains], np.zeros(n), v[scan][chains], np.zeros((n, 0))
+        def explore(scan, given):
+            at = scan, given.chains
+            return by_chain[at], np.zeros(n), v[at], np.zeros((n, 0))
 
-        coordinator.run_scans_f64(0, explore)
+        coordinator.run_scans(0, explore, np.float64)
         data = coordinator.end_round()
         results.append((data.counts, data.means, data.squared_deviations, data.v))
         np.testing.assert_array_equal(data.v, v)

@@ -157,8 +157,7 @@ def test_the_coordinator_hands_each_replica_the_proposals_of_its_chain(dtype):
         real_bytes=np.dtype(dtype).itemsize,
         most_draws=4,
     )
-    prepare = coordinator.prepare_f64 if dtype == np.float64 else coordinator.prepare_f32
-    *_, x, logs, components = prepare()
+    *_, x, logs, components = coordinator.prepare(0, dtype)
     for replica, chain in enumerate([2, 0, 1]):
         wanted = table().draw(seed=1, round=2, scan=1, chain=chain)
         np.testing.assert_array_equal(x[replica, :5], wanted[0].astype(dtype))

@@ -53,29 +53,6 @@ struct Run {
   Coordinator coordinator;
 };
 
-/// The arrays of some scans' randomness, filled with what no draw is.
-template <class Real>
-struct Noise {
-  explicit Noise(std::size_t n_rows)
-      : normals(n_rows * n_normals, Real{-9}),
-        uniforms(n_rows * n_uniforms, Real{-9}),
-        keys(2 * n_rows, 9),
-        proposals(n_rows * n_proposals * dimension, Real{-9}),
-        logs(n_rows * n_proposals * n_proposal_logs, Real{-9}),
-        components(n_rows * n_proposals, -9),
-        log_swap_uniforms(n_rows, -9) {}
-
-  std::vector<Real> normals, uniforms;
-  std::vector<std::uint32_t> keys;
-  std::vector<Real> proposals, logs;
-  std::vector<std::int32_t> components;
-  std::vector<double> log_swap_uniforms;
-
-  BlockNoise<Real> block() {
-    return {{normals, uniforms, keys, proposals, logs, components}, log_swap_uniforms};
-  }
-};
-
 /// Whether row `a` of one array is row `b` of another.
 template <class T>
 bool same_row(std::span<const T> one, std::size_t a, std::span<const T> other, std::size_t b,
@@ -124,8 +101,10 @@ Recorded recorded(Coordinator& coordinator) {
 TEST_CASE_TEMPLATE("the randomness of a block is that of its scans", Real, float, double) {
   Run run;
   constexpr std::size_t first = 3;
-  Noise<Real> block((n_scans - first) * n_chains);
-  run.coordinator.draw_block(first, n_scans - first, block.block());
+  const Owned<BlockNoise<Real>> owned(run.coordinator.settings(), (n_scans - first) * n_chains);
+  const BlockNoise<Real>& block = owned.arrays();
+  fill(block, -9);  // which no draw is
+  run.coordinator.draw_block(first, n_scans - first, block);
   std::vector<Real> x(n_chains * dimension), ones(n_chains, Real{1});
   std::size_t n_compared = 0;
   const auto explore = [&](std::size_t scan, const NextScan<Real>& given) {
@@ -140,8 +119,8 @@ TEST_CASE_TEMPLATE("the randomness of a block is that of its scans", Real, float
       CHECK(same(given.uniforms, block.uniforms, r, n_uniforms));
       CHECK(same(given.keys, block.keys, r, 2));
       CHECK(same(given.proposals, block.proposals, chain, n_proposals * dimension));
-      CHECK(same(given.proposal_logs, block.logs, chain, n_proposals * n_proposal_logs));
-      CHECK(same(given.proposal_components, block.components, chain, n_proposals));
+      CHECK(same(given.proposal_logs, block.proposal_logs, chain, n_proposals * n_proposal_logs));
+      CHECK(same(given.proposal_components, block.proposal_components, chain, n_proposals));
       const Chain lower{static_cast<std::uint32_t>(r)};
       const double got = block.log_swap_uniforms[place + r];
       if (deo_partner(lower, scan + 1, n_chains) > lower)
@@ -211,14 +190,15 @@ TEST_CASE("blocks that do not fit are errors") {
   Run run, two(2);
   Coordinator idle({.n_chains = n_chains, .dimension = dimension});
   const Recorded all = recorded(run.coordinator);
-  Noise<double> noise(4 * n_chains);
+  const Owned<BlockNoise<double>> owned(run.coordinator.settings(), 4 * n_chains);
+  const BlockNoise<double>& noise = owned.arrays();
   Run fresh;
-  CHECK_THROWS_AS(fresh.coordinator.draw_block(13, 4, noise.block()), std::invalid_argument);
-  CHECK_THROWS_AS(fresh.coordinator.draw_block(0, 3, noise.block()), std::invalid_argument);
+  CHECK_THROWS_AS(fresh.coordinator.draw_block(13, 4, noise), std::invalid_argument);
+  CHECK_THROWS_AS(fresh.coordinator.draw_block(0, 3, noise), std::invalid_argument);
   CHECK_THROWS_AS((void)fresh.coordinator.replay(3, all.scans(0, 4)), std::invalid_argument);
   fresh.coordinator.begin_block(3, 0);
   CHECK_THROWS_AS((void)fresh.coordinator.replay(4, all.scans(0, 4)), std::invalid_argument);
-  CHECK_THROWS_AS(two.coordinator.draw_block(0, 4, noise.block()), std::logic_error);
+  CHECK_THROWS_AS(two.coordinator.draw_block(0, 4, noise), std::logic_error);
   CHECK_THROWS_AS((void)two.coordinator.replay(4, all.scans(0, 4)), std::logic_error);
-  CHECK_THROWS_AS(idle.draw_block(0, 0, noise.block()), std::logic_error);
+  CHECK_THROWS_AS(idle.draw_block(0, 0, noise), std::logic_error);
 }

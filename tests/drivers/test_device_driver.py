@@ -133,9 +133,9 @@ def test_how_scans_are_cut_into_calls_does_not_show(monkeypatch, name, bound):
     whole = run(**settings)
     monkeypatch.setattr(device, name, bound)
     calls = []
-    replay = _core.engine.replay_f32
+    replay = _core.engine.replay
     monkeypatch.setattr(
-        _core.engine, "replay_f32", lambda c, n, *found: calls.append(n) or replay(c, n, *found)
+        _core.engine, "replay", lambda c, n, found: calls.append(n) or replay(c, n, found)
     )
     assert digest(run(**settings)) == digest(whole)
     assert sum(calls) == 2**6 - 2

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special, stats
 
-from numpygeons.explorers.base import N_LOGS, Noise, Proposals
+from numpygeons.explorers.base import Noise, Proposals
 from numpygeons.target.potential import make_evaluate
 
 THRESHOLD = 1e-6  # a test fails below it
@@ -201,7 +201,7 @@ class Explored:
 def proposals_from(tables, dimension, shape, dtype):
     """What the core hands out for `shape` explorations, each a scan of its own."""
     scans = range(1, 1 + int(np.prod(shape)))
-    parts = [np.zeros((*shape, 0, dimension)), np.zeros((*shape, 0, N_LOGS)), np.zeros((*shape, 0))]
+    parts = [np.zeros((*shape, 0, dimension)), np.zeros((*shape, 0, 3)), np.zeros((*shape, 0))]
     for table in tables:
         rows = [table.draw(seed=5, round=1, scan=scan, chain=0) for scan in scans]
         for k, part in enumerate(zip(*rows, strict=True)):

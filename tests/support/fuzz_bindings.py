@@ -108,6 +108,8 @@ class Fuzz:
     def argument(self, name, text):
         if self.random.random() < 0.03:
             return self.random.choice(ANYTHING)
+        if name == "dtype":
+            return self.random.choice(("float32", np.float64, np.dtype("float64"), "int8"))
         if "ArrayLike" in text or "ndarray" in text:
             return self.array(name, text)
         for kind, objects in self.made.items():

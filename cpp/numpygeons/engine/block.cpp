@@ -10,16 +10,6 @@
 
 namespace numpygeons {
 
-namespace {
-
-void require_size(const char* name, std::size_t got, std::size_t wanted) {
-  if (got != wanted)
-    throw std::invalid_argument(std::string("the block's ") + name + " must hold " +
-                                std::to_string(wanted) + " numbers: got " + std::to_string(got));
-}
-
-}  // namespace
-
 void Coordinator::require_alone(const char* what) const {
   if (ranks_->size() != 1 || n_workers() != 1)
     throw std::logic_error(std::string(what) + " is for one worker of one rank: there are " +
@@ -34,21 +24,13 @@ void Coordinator::draw_block(std::size_t first, std::size_t n_scans,
   if (first > n_scans_ || n_scans > n_scans_ - first)
     throw std::invalid_argument("the round has " + std::to_string(n_scans_) + " scans: got " +
                                 std::to_string(n_scans) + " from " + std::to_string(first) + " on");
-  const std::size_t n = settings_.n_chains, n_rows = n_scans * n;
-  const ScanNoise<Real>& noise = block.noise;
-  require_size("normals", noise.normals.size(), n_rows * settings_.n_normals);
-  require_size("uniforms", noise.uniforms.size(), n_rows * settings_.n_uniforms);
-  require_size("keys", noise.keys.size(), settings_.hands_out_keys ? 2 * n_rows : 0);
-  const std::size_t n_proposals = n_rows * settings_.n_proposals;
-  require_size("proposals", noise.proposals.size(), n_proposals * settings_.dimension);
-  require_size("proposal_logs", noise.proposal_logs.size(), n_proposal_logs * n_proposals);
-  require_size("proposal_components", noise.proposal_components.size(), n_proposals);
-  require_size("log_swap_uniforms", block.log_swap_uniforms.size(), n_rows);
+  const std::size_t n = settings_.n_chains;
+  require_sizes("the block's", block, settings_, n_scans * n);
   std::size_t place = 0;
   for (std::uint64_t scan = first + 1; scan <= first + n_scans; ++scan)
     for (std::uint32_t i = 0; i < n; ++i, ++place) {
-      draw_noise(scan, Replica{i}, place, noise);
-      propose(scan, Chain{i}, place, noise);
+      draw_noise(scan, Replica{i}, place, block);
+      propose(scan, Chain{i}, place, block);
       const bool is_lower = deo_partner(Chain{i}, scan, n) > Chain{i};
       block.log_swap_uniforms[place] = is_lower ? log_swap_uniform(scan, Chain{i}) : 0.0;
     }
@@ -61,17 +43,9 @@ bool Coordinator::replay(std::size_t n_scans, const ExploredBlock<Real>& explore
     throw std::invalid_argument("the block has " + std::to_string(block_end_ - scan_) +
                                 " scans to come: got " + std::to_string(n_scans));
   const std::size_t n = settings_.n_chains;
-  const std::size_t n_x = n * settings_.dimension, n_statistics = n * settings_.n_statistics;
-  require_size("x", explored.x.size(), n_scans * n_x);
-  require_size("log_reference", explored.log_reference.size(), n_scans * n);
-  require_size("v", explored.v.size(), n_scans * n);
-  require_size("statistics", explored.statistics.size(), n_scans * n_statistics);
-  require_size("chains", explored.chains.size(), n_scans * n);
+  require_sizes("the block's", explored, settings_, n_scans * n);
   for (std::size_t s = 0; s < n_scans; ++s) {
-    const bool goes_on = take(
-        0, Explored<Real>{explored.x.subspan(s * n_x, n_x),
-                          explored.log_reference.subspan(s * n, n), explored.v.subspan(s * n, n),
-                          explored.statistics.subspan(s * n_statistics, n_statistics)});
+    const bool goes_on = take(0, rows_of<Explored<Real>>(explored, settings_, s * n, n));
     if (failed_ || worker_failed_.load(std::memory_order_relaxed)) return false;
     check_chains(explored.chains.subspan(s * n, n));
     if (failed_) return false;

@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "numpygeons/base/counts.hpp"
 #include "numpygeons/base/errors.hpp"
+#include "numpygeons/base/log_ratio.hpp"
 #include "numpygeons/comm/local.hpp"
 #include "numpygeons/random/streams.hpp"
 #include "numpygeons/tempering/deo.hpp"
@@ -20,23 +20,10 @@ namespace numpygeons {
 
 namespace {
 
-constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
-
 std::string shortest(double number) {
   char text[32];
   std::snprintf(text, sizeof text, "%.6g", number);
   return text;
-}
-
-const CoordinatorSettings& checked(const CoordinatorSettings& settings) {
-  check_count("n_chains", settings.n_chains, 1, most_chains);
-  check_count("dimension", settings.dimension, 1, most_counted);
-  check_count("n_normals", settings.n_normals, 0, most_counted);
-  check_count("n_uniforms", settings.n_uniforms, 0, most_counted);
-  check_count("n_statistics", settings.n_statistics, 0, most_counted);
-  check_count("n_proposals", settings.n_proposals, 0, most_counted);
-  check_count("n_snapshots", settings.n_snapshots, 0, most_counted);
-  return settings;
 }
 
 }  // namespace
@@ -174,8 +161,7 @@ void Coordinator::record() {
   for (std::uint32_t c = 0; c < n; ++c) {
     const Replica replica = index_process_.replica_at(Chain{c});
     const double* const row = row_of(replica);
-    double v = row[1];
-    if (std::isnan(v)) v = minus_infinity;
+    const double v = read_v(row[1]);
     if (!std::isfinite(v)) {
       if (v > 0) leave_no_way_on("V = log target - log reference is +inf", replica, Chain{c});
       if (betas_[c] > 0)

@@ -13,6 +13,7 @@
 #include "numpygeons/comm/communicator.hpp"
 #include "numpygeons/comm/partition.hpp"
 #include "numpygeons/comm/rendezvous.hpp"
+#include "numpygeons/engine/coordinator_settings.hpp"
 #include "numpygeons/engine/proposals.hpp"
 #include "numpygeons/engine/round_data.hpp"
 #include "numpygeons/engine/scan_arrays.hpp"
@@ -23,21 +24,6 @@
 #include "numpygeons/tempering/schedule.hpp"
 
 namespace numpygeons {
-
-/// What stays the same for a whole run. The noise counts are per replica and scan.
-struct CoordinatorSettings {
-  std::uint64_t seed{1};
-  std::size_t n_chains{};      ///< also the number of replicas
-  std::size_t dimension{};     ///< unconstrained coordinates
-  std::size_t n_normals{};     ///< standard normals that the explorer asks for
-  std::size_t n_uniforms{};    ///< uniforms in (0, 1) that the explorer asks for
-  std::size_t n_statistics{};  ///< numbers that the explorer reports
-  bool hands_out_keys{};       ///< the explorer asks for a JAX key
-  std::size_t n_proposals{};   ///< draws from fitted mixtures that the explorer asks for, at most
-  std::size_t n_snapshots{};   ///< states kept per chain and round, at most
-  bool records_draws{true};    ///< keep the target's states
-  bool records_moments{true};  ///< keep first and second moments per chain
-};
 
 /// Owns the index process and the recorders of a run.
 ///

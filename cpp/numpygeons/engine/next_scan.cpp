@@ -49,8 +49,8 @@ void Coordinator::prepare(std::size_t worker, const NextScan<Real>& next) const 
     const Replica replica{static_cast<std::uint32_t>(own.first + row)};
     const Chain chain = index_process_.chain_of(replica);
     next.chains[row] = static_cast<std::int32_t>(chain.value);
-    draw_noise(scan_ + 1, replica, row, next.noise());
-    propose(scan_ + 1, chain, row, next.noise());
+    draw_noise(scan_ + 1, replica, row, next);
+    propose(scan_ + 1, chain, row, next);
   }
 }
 

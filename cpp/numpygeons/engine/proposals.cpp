@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 #include <string>
 
+#include "numpygeons/base/log_ratio.hpp"
 #include "numpygeons/math/component_blocks.hpp"
 #include "numpygeons/math/log_sum.hpp"
 #include "numpygeons/math/portable_log.hpp"
@@ -17,7 +17,6 @@ namespace numpygeons {
 namespace {
 
 constexpr std::size_t block = component_block;
-constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
 void require_size(const char* name, std::size_t got, std::size_t wanted) {
   if (got != wanted)

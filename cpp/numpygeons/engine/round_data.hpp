@@ -31,7 +31,7 @@ struct RoundData {
   std::size_t snapshot_stride{};  ///< every so many scans all chains' states are kept; 0: never
   std::vector<double> snapshots;  ///< (n_scans / stride, n_chains, dimension), unconstrained
   std::uint64_t n_restarts{}, n_round_trips{};
-  std::uint64_t n_zero_likelihood{};  ///< states with V = -inf (a NaN is read as -inf)
+  std::uint64_t n_zero_likelihood{};  ///< states with V = -inf
   std::optional<FirstZeroLikelihood> first_zero_likelihood;
 };
 

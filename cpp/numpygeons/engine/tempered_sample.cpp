@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 #include <string>
 
+#include "numpygeons/base/log_ratio.hpp"
 #include "numpygeons/math/log_sum.hpp"
 
 namespace numpygeons {
@@ -35,7 +35,7 @@ std::vector<double> log_mixture(std::span<const double> v, std::span<const doubl
     throw std::invalid_argument("log_z must have one entry per chain: got " +
                                 std::to_string(log_z.size()) + " for " + std::to_string(n_chains) +
                                 " chains");
-  std::vector<double> result(v.size(), -std::numeric_limits<double>::infinity());
+  std::vector<double> result(v.size(), minus_infinity);
   std::vector<double> terms(n_chains);
   for (std::size_t i = 0; i < v.size(); ++i) {
     if (!std::isfinite(v[i])) continue;
@@ -52,7 +52,7 @@ std::vector<std::size_t> tempered_sample(std::span<const double> v,
     throw std::invalid_argument("v and log_mixture must have one entry per state: got " +
                                 std::to_string(v.size()) + " and " +
                                 std::to_string(log_mixture.size()));
-  std::vector<double> log_weights(v.size(), -std::numeric_limits<double>::infinity());
+  std::vector<double> log_weights(v.size(), minus_infinity);
   for (std::size_t i = 0; i < v.size(); ++i) {
     if (std::isfinite(v[i])) log_weights[i] = beta * v[i] - log_mixture[i];
   }

@@ -21,7 +21,7 @@ template <class... Parts>
 }  // namespace
 
 double unfloored(double log_ratio) noexcept {
-  return log_ratio < -1e200 ? -std::numeric_limits<double>::infinity() : log_ratio;
+  return log_ratio < -1e200 ? minus_infinity : log_ratio;
 }
 
 void check_log_ratios(MatrixView<const double> v, std::span<const double> betas) {

@@ -1,10 +1,12 @@
 /// Checks what enters the evidence layer.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "numpygeons/base/log_ratio.hpp"
 #include "numpygeons/math/matrix_view.hpp"
 
 namespace numpygeons {
@@ -12,13 +14,13 @@ namespace numpygeons {
 /// Below this many scans in a round an error is not estimated: it is NaN.
 inline constexpr std::size_t min_scans_for_error = 64;
 
-/// The number that stands for a log ratio of -inf; a NaN counts as -inf too. Finite, so that
-/// beta = 0 times it is 0, and so low that every density ratio with it is exactly 0.
+/// The number that stands for a log ratio of -inf. Finite, so that beta = 0 times it is 0, and so
+/// low that every density ratio with it is exactly 0.
 inline constexpr double lowest_log_ratio = -1e300;
 
 /// V as the estimators read it: never below `lowest_log_ratio`, never NaN.
 [[nodiscard]] constexpr double floored(double log_ratio) noexcept {
-  return log_ratio > lowest_log_ratio ? log_ratio : lowest_log_ratio;
+  return std::max(read_v(log_ratio), lowest_log_ratio);
 }
 
 /// Undoes `floored` for an average of log ratios: what only the floor can have made is -inf.

@@ -13,7 +13,7 @@ namespace numpygeons {
   return beta_own == beta_partner ? 0.0 : (beta_partner - beta_own) * v;
 }
 
-/// min(1, exp(log_ratio)); NaN counts as -inf: in [0, 1], never NaN.
+/// min(1, exp(log_ratio)), 0 for NaN, which stands where -inf meets +inf: in [0, 1], never NaN.
 [[nodiscard]] inline double acceptance_of(double log_ratio) noexcept {
   if (log_ratio >= 0.0) return 1.0;
   return log_ratio < 0.0 ? std::exp(log_ratio) : 0.0;
@@ -23,8 +23,8 @@ namespace numpygeons {
 /// minus the own, at the own state. Any path; one ratio alone does not give the swap.
 /// A side with -inf would stand where its density is 0: probability 0, whatever the other side
 /// says, +inf included. So a state with V = -inf never leaves beta = 0 upwards. Else a side with
-/// +inf stands where its density is 0 now, and the probability is 1. NaN counts as -inf: in
-/// [0, 1], never NaN.
+/// +inf stands where its density is 0 now, and the probability is 1. 0 for a NaN: in [0, 1], never
+/// NaN.
 [[nodiscard]] inline double swap_acceptance(double log_ratio_lower,
                                             double log_ratio_upper) noexcept {
   return acceptance_of(log_ratio_lower + log_ratio_upper);  // NaN where -inf meets +inf

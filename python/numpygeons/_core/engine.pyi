@@ -1,7 +1,7 @@
 """Rounds, records and adaptation."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,26 +10,47 @@ from numpygeons._core import _Object
 from numpygeons._core.comm import Communicator
 
 _Floats = npt.NDArray[np.float64]
-_Explore = Callable[..., tuple[Any, ...]]  # of the scan's number and what _NextScan holds
-_NextScan = tuple[
-    npt.NDArray[np.int32],  # which of the block's reference draws is due, shape ()
-    npt.NDArray[np.int32],  # chains
-    npt.NDArray[Any],  # normals
-    npt.NDArray[Any],  # uniforms
-    npt.NDArray[np.uint32],  # keys
-    npt.NDArray[Any],  # proposals
-    npt.NDArray[Any],  # their logs
-    npt.NDArray[np.int32],  # their components
-]
-_BlockNoise = tuple[  # all of shape (scans, n_chains, ...)
-    npt.NDArray[Any],  # normals, by replica
-    npt.NDArray[Any],  # uniforms, by replica
-    npt.NDArray[np.uint32],  # keys, by replica
-    npt.NDArray[Any],  # proposals, by chain
-    npt.NDArray[Any],  # their logs
-    npt.NDArray[np.int32],  # their components
-    _Floats,  # logs of the uniforms of swaps, by the lower chain
-]
+
+class NextScan(NamedTuple):
+    """What a worker's explorers of a scan are given: arrays of the core, or what stands for them in
+    a traced program. Rows by replica."""
+
+    reference_draw: Any  # int32, shape (): which of the block's reference draws is due
+    chains: Any  # int32, shape (n_rows,)
+    normals: Any  # shape (n_rows, n_normals)
+    uniforms: Any  # shape (n_rows, n_uniforms)
+    keys: Any  # uint32, shape (n_rows, 2), or (n_rows, 0)
+    proposals: Any  # shape (n_rows, n_proposals, dimension)
+    proposal_logs: Any  # shape (n_rows, n_proposals, 3)
+    proposal_components: Any  # int32, shape (n_rows, n_proposals)
+
+class Explored(NamedTuple):
+    """What they hand in, likewise."""
+
+    x: Any  # shape (n_rows, dimension), unconstrained
+    log_reference: Any  # shape (n_rows,)
+    v: Any  # shape (n_rows,)
+    statistics: Any  # shape (n_rows, n_statistics)
+
+class BlockNoise(NamedTuple):
+    """The randomness of consecutive scans, of shape (n_scans, n_chains, ...)."""
+
+    normals: Any  # by replica, as the next two
+    uniforms: Any
+    keys: Any
+    proposals: Any  # by chain, as the next two
+    proposal_logs: Any
+    proposal_components: Any
+    log_swap_uniforms: Any  # float64, by the lower chain
+
+class ExploredBlock(NamedTuple):
+    """What a device found in consecutive scans, of shape (n_scans, n_chains, ...), by replica."""
+
+    x: Any
+    log_reference: Any
+    v: Any
+    statistics: Any
+    chains: Any  # int32, after each scan's swaps
 
 class RoundData(_Object):
     """Everything recorded in one round."""
@@ -173,10 +194,13 @@ class Coordinator(_Object):
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8], _Floats]: ...
     def set_proposals(self, tables: list[Proposals]) -> None: ...
     def begin_block(self, n_scans: int, first: int = 0) -> None: ...
-    def prepare_f32(self, worker: int = 0) -> _NextScan: ...
-    def prepare_f64(self, worker: int = 0) -> _NextScan: ...
-    def run_scans_f32(self, worker: int, explore: _Explore) -> None: ...
-    def run_scans_f64(self, worker: int, explore: _Explore) -> None: ...
+    def prepare(self, worker: int, dtype: npt.DTypeLike) -> NextScan: ...
+    def run_scans(
+        self,
+        worker: int,
+        explore: Callable[[int, NextScan], tuple[Any, ...]],
+        dtype: npt.DTypeLike,
+    ) -> None: ...
     def fail(self, worker: int) -> None: ...
     def unfinished(self) -> UnfinishedRound: ...
     def resume(self, so_far: UnfinishedRound) -> None: ...
@@ -197,30 +221,20 @@ class Coordinator(_Object):
     def betas(self) -> _Floats: ...
     def address(self, worker: int) -> npt.NDArray[np.uint32]: ...
 
-def draw_block_f32(
-    coordinator: Coordinator, first: int, n_scans: int, n_rows: int
-) -> _BlockNoise: ...
-def draw_block_f64(
-    coordinator: Coordinator, first: int, n_scans: int, n_rows: int
-) -> _BlockNoise: ...
-def replay_f32(
-    coordinator: Coordinator,
-    n_scans: int,
-    x: npt.ArrayLike,
-    log_reference: npt.ArrayLike,
-    v: npt.ArrayLike,
-    statistics: npt.ArrayLike,
-    chains: npt.ArrayLike,
-) -> bool: ...
-def replay_f64(
-    coordinator: Coordinator,
-    n_scans: int,
-    x: npt.ArrayLike,
-    log_reference: npt.ArrayLike,
-    v: npt.ArrayLike,
-    statistics: npt.ArrayLike,
-    chains: npt.ArrayLike,
-) -> bool: ...
+def next_scan_shapes(
+    dtype: npt.DTypeLike,
+    *,
+    n_rows: int,
+    dimension: int,
+    n_normals: int,
+    n_uniforms: int,
+    hands_out_keys: bool,
+    n_proposals: int,
+) -> NextScan: ...
+def draw_block(
+    coordinator: Coordinator, first: int, n_scans: int, n_rows: int, dtype: npt.DTypeLike
+) -> BlockNoise: ...
+def replay(coordinator: Coordinator, n_scans: int, explored: ExploredBlock) -> bool: ...
 def tuned_steps(
     steps: npt.ArrayLike, acceptance: npt.ArrayLike, target: float, n_scans: int
 ) -> _Floats: ...
@@ -246,8 +260,5 @@ def tempered_sample(
 def fit_normal_mixture(
     points: npt.ArrayLike, n_components: int, n_steps: int
 ) -> tuple[_Floats, _Floats, _Floats, _Floats]: ...
-def xla_prepare_handler_f32() -> Any: ...
-def xla_prepare_handler_f64() -> Any: ...
-def xla_scan_handler_f32() -> Any: ...
-def xla_scan_handler_f64() -> Any: ...
+def registrations() -> dict[str, Any]: ...
 def xla_interface_version() -> tuple[int, int]: ...

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
-from numpygeons._core.engine import Coordinator
-from numpygeons.arrays import Array
+from numpygeons._core.engine import BlockNoise, Coordinator, Explored, NextScan
 from numpygeons.drivers.exploration import Explore
 from numpygeons.explorers.base import Noise, Proposals
 from numpygeons.target.potential import Replicas, State
@@ -37,48 +36,39 @@ class Shapes:
     replicas: Replicas  # leading axis: the worker's rows
     betas: jax.ShapeDtypeStruct  # (n_chains,)
     tuning: Any  # by chain
-    chains: jax.ShapeDtypeStruct  # leading axis: the worker's rows
-    noise: Noise  # likewise
+    given: NextScan  # leading axis: the worker's rows
 
     def of_one_scan(self) -> tuple[Any, ...]:
         """Shapes of the operands of one exploration (`Explore`)."""
-        number = jax.ShapeDtypeStruct((), np.int32)
         return (
-            number,
-            number,
-            self.chains,
+            jax.ShapeDtypeStruct((), np.int32),
+            self.given.reference_draw,
+            self.given.chains,
             self.replicas,
             self.betas,
             self.tuning,
             self.draws,
-            self.noise,
+            noise_of(self.given),
         )
 
 
 Progress = Callable[[int], None]  # called now and then with the scans done in the round
 
 
-class NextScan(NamedTuple):
-    """What the coordinator hands a worker for its next exploration."""
-
-    reference_draw: Array  # int32: which of the block's exact draws is due
-    chains: Array  # by row
-    noise: Noise  # by row
+def noise_of(given: NextScan | BlockNoise) -> Noise:
+    """The randomness among the arrays of the core, as explorers take it."""
+    proposals = Proposals(given.proposals, given.proposal_logs, given.proposal_components)
+    return Noise(given.normals, given.uniforms, given.keys, proposals)
 
 
-def next_scan(
-    reference_draw: Any,
-    chains: Any,
-    normals: Any,
-    uniforms: Any,
-    keys: Any,
-    proposals: Any,
-    logs: Any,
-    components: Any,
-) -> NextScan:
-    """From the arrays of the coordinator, in its order."""
-    noise = Noise(normals, uniforms, keys, Proposals(proposals, logs, components))
-    return NextScan(reference_draw, chains, noise)
+def handed_in(replicas: Replicas, statistics: Any) -> Explored:
+    """What explorers hand the core."""
+    return Explored(
+        x=replicas.x,
+        log_reference=replicas.log_reference,
+        v=replicas.v,
+        statistics=statistics,
+    )
 
 
 class Driver(Protocol):

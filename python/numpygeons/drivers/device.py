@@ -39,13 +39,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from numpygeons._core import engine
-from numpygeons._core.engine import Coordinator
+from numpygeons._core.engine import Coordinator, ExploredBlock
 from numpygeons.arrays import Array
-from numpygeons.drivers.base import Block, Progress, Shapes, next_scan
+from numpygeons.drivers.base import Block, Progress, Shapes, handed_in, noise_of
 from numpygeons.drivers.exploration import Explore
 from numpygeons.drivers.workers import Workers
-from numpygeons.explorers.base import Noise, Proposals
-from numpygeons.target.potential import Replicas, State
+from numpygeons.explorers.base import Noise
+from numpygeons.target.potential import Replicas, State, read_v
 from numpygeons.xla.compilation import Lowered, Program, lower_program
 
 # For one call. Few enough that drawing and replaying are done while the device works, and that
@@ -64,16 +64,6 @@ class Given(NamedTuple):
     log_uniforms: Array  # of the swaps, by the lower chain of a pair: bits of doubles
 
 
-class Found(NamedTuple):
-    """What the scans of one call found; leading axes: scans, replicas."""
-
-    x: Array
-    log_reference: Array
-    v: Array
-    statistics: Array
-    chains: Array  # after each scan's swaps
-
-
 def as_words(doubles: Any) -> Any:
     """The bits of doubles, shape (..., 2): JAX would round doubles in a program of single
     precision."""
@@ -89,10 +79,9 @@ def accepts_swap(v_lower: Array, v_upper: Array, gap: Array, log_uniform: Array)
             jax.lax.bitcast_convert_type(words, np.dtype(np.float64))
             for words in (gap, log_uniform)
         )
-        lower, upper = (
-            jnp.where(jnp.isnan(v), -jnp.inf, v.astype(np.float64)) for v in (v_lower, v_upper)
-        )
-        return log_uniform < gap * (lower - upper)  # NaN where both are -inf: they stay
+        lower, upper = (read_v(v).astype(np.float64) for v in (v_lower, v_upper))
+        accepted: Array = log_uniform < gap * (lower - upper)  # NaN where both are -inf: they stay
+        return accepted
 
 
 def swap(
@@ -124,7 +113,7 @@ def _make_call(explore: Explore, n: int, n_statistics: int) -> Callable[..., Any
         rows: Replicas,
         chains: Array,
         given: Given,
-    ) -> tuple[Replicas, Array, Found]:
+    ) -> tuple[Replicas, Array, ExploredBlock]:
         def body(i: Array, carry: Any) -> Any:
             replicas, chains, at_chain, found = carry
             noise, log_uniforms = jax.tree.map(lambda a: a[i], given)
@@ -142,7 +131,7 @@ def _make_call(explore: Explore, n: int, n_statistics: int) -> Callable[..., Any
             chains, at_chain = swap(
                 n_before + i + 1, chains, at_chain, replicas.v, gaps, log_uniforms
             )
-            new = Found(replicas.x, replicas.log_reference, replicas.v, statistics, chains)
+            new = ExploredBlock(*handed_in(replicas, statistics), chains)
             found = jax.tree.map(
                 lambda a, b: jax.lax.dynamic_update_index_in_dim(a, b, i, 0), found, new
             )
@@ -150,7 +139,7 @@ def _make_call(explore: Explore, n: int, n_statistics: int) -> Callable[..., Any
 
         replicas = jax.tree.map(lambda a: a[:n], rows)
         dtype, size = rows.x.dtype, len(given.log_uniforms)
-        none = Found(
+        none = ExploredBlock(
             x=jnp.zeros((size, *replicas.x.shape), dtype),
             log_reference=jnp.zeros((size, n), dtype),
             v=jnp.zeros((size, n), dtype),
@@ -205,7 +194,8 @@ class DeviceDriver:
         """Traces the program of one call; `single` is for programs of the CPU, which explore
         replicas one by one."""
         n = shapes.n_chains
-        size = scans_per_call(shapes.replicas, shapes.noise)
+        noise = noise_of(shapes.given)
+        size = scans_per_call(shapes.replicas, noise)
         statistics = jax.eval_shape(explore, *shapes.of_one_scan())[1]
 
         def many(a: Any) -> Any:
@@ -223,7 +213,7 @@ class DeviceDriver:
             shapes.tuning,
             shapes.replicas,
             jax.ShapeDtypeStruct((n,), np.int32),
-            Given(jax.tree.map(many, shapes.noise), many(words)),
+            Given(jax.tree.map(many, noise), many(words)),
         )
         make = _make_call(explore, n, statistics.shape[-1])
         return lower_program(lambda _: make, operands, single=False)
@@ -244,11 +234,8 @@ class DeviceDriver:
         ReproducibilityError
             When the device has swapped otherwise than the coordinator does.
         """
-        double = parts[0].x.dtype == np.float64
-        draw = engine.draw_block_f64 if double else engine.draw_block_f32
-        replay = engine.replay_f64 if double else engine.replay_f32
-        one_scan = coordinator.prepare_f64() if double else coordinator.prepare_f32()
-        size = scans_per_call(parts[0], next_scan(*one_scan).noise)
+        dtype = parts[0].x.dtype
+        size = scans_per_call(parts[0], noise_of(coordinator.prepare(0, dtype)))
         gaps = as_words(np.append(np.diff(coordinator.betas), 0.0))
         n_before = coordinator.n_scans_done
         coordinator.begin_block(block.n_scans, block.first)
@@ -257,11 +244,11 @@ class DeviceDriver:
             return min(size, block.n_scans - start)
 
         def given_from(start: int) -> Given:
-            drawn: Any = draw(coordinator, n_before + start, n_scans_from(start), size)
-            normals, uniforms, keys, *proposals, log_uniforms = drawn
-            noise = Noise(normals, uniforms, keys, Proposals(*proposals))
-            with jax.enable_x64(double):  # a thread does not inherit it
-                given: Given = jax.device_put(Given(noise, as_words(log_uniforms)))
+            n_scans = n_scans_from(start)
+            drawn = engine.draw_block(coordinator, n_before + start, n_scans, size, dtype)
+            log_uniforms = as_words(drawn.log_swap_uniforms)
+            with jax.enable_x64(dtype == np.float64):  # a thread does not inherit it
+                given: Given = jax.device_put(Given(noise_of(drawn), log_uniforms))
             return given
 
         def call(start: int, n_scans: int, rows: Replicas, chains: Any, given: Given) -> Any:
@@ -278,12 +265,13 @@ class DeviceDriver:
                 given,
             )
 
-        def replayed(n_scans: int, found: Found) -> bool:
-            return replay(coordinator, n_scans, *(np.asarray(a) for a in found))
+        def replayed(n_scans: int, found: ExploredBlock) -> bool:
+            on_host = ExploredBlock(*(np.asarray(a) for a in found))
+            return engine.replay(coordinator, n_scans, on_host)
 
         def work(_: int) -> Replicas:
             rows, chains = parts[0], coordinator.chains.astype(np.int32)
-            last: tuple[int, Found] | None = None
+            last: tuple[int, ExploredBlock] | None = None
             starts = range(0, block.n_scans, size)
             for start, given in computed_ahead(given_from, starts, DRAWN_AHEAD):
                 n_scans = n_scans_from(start)

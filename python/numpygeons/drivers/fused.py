@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from numpygeons._core.engine import Coordinator
+from numpygeons._core.engine import Coordinator, NextScan
 from numpygeons.arrays import Array
-from numpygeons.drivers.base import Block, NextScan, Progress, Shapes, next_scan
+from numpygeons.drivers.base import Block, Progress, Shapes, handed_in, noise_of
 from numpygeons.drivers.exploration import Explore
 from numpygeons.drivers.scan_call import prepare, scan
 from numpygeons.drivers.workers import Workers
@@ -25,10 +25,8 @@ from numpygeons.target.potential import Replicas, State
 from numpygeons.xla.compilation import Lowered, Program, as_one_function, lower_program
 
 
-def _make_round(explore: Explore, next_shapes: NextScan, dtype: str) -> Callable[..., Any]:
+def _make_round(explore: Explore, shapes: NextScan, dtype: str) -> Callable[..., Any]:
     """The program: explore, call the coordinator, until it says stop."""
-    given = tuple(jax.tree.leaves(next_shapes))
-    given_or_stop = (jax.ShapeDtypeStruct((), jnp.bool_), *given)
 
     def numpygeons_round(
         handle: Array,
@@ -39,15 +37,22 @@ def _make_round(explore: Explore, next_shapes: NextScan, dtype: str) -> Callable
         replicas: Replicas,
     ) -> Replicas:
         def body(carry: tuple[Array, Replicas, NextScan]) -> tuple[Array, Replicas, NextScan]:
-            _, replicas, (reference_draw, chains, noise) = carry
+            _, replicas, given = carry
             replicas, statistics = explore(
-                n_replicas, reference_draw, chains, replicas, betas, tuning, draws, noise
+                n_replicas,
+                given.reference_draw,
+                given.chains,
+                replicas,
+                betas,
+                tuning,
+                draws,
+                noise_of(given),
             )
-            explored = (replicas.x, replicas.log_reference, replicas.v, statistics)
-            goes_on, *following = scan(given_or_stop, dtype, handle, *explored)
-            return goes_on, replicas, next_scan(*following)
+            explored = handed_in(replicas, statistics)
+            goes_on, following = scan(shapes, dtype, handle, explored)
+            return goes_on, replicas, following
 
-        first = next_scan(*prepare(given, dtype, handle))
+        first = prepare(shapes, dtype, handle)
         end: Replicas = jax.lax.while_loop(
             lambda carry: carry[0], body, (jnp.bool_(True), replicas, first)
         )[1]
@@ -80,13 +85,11 @@ class FusedDriver:
             shapes.tuning,
             shapes.replicas,
         )
-        chains: Any = shapes.chains
-        given = NextScan(number, chains, shapes.noise)
         dtype = np.dtype(shapes.betas.dtype).name
 
         def make(one_function: bool) -> Callable[..., Any]:
             own = as_one_function(explore) if one_function else explore
-            return _make_round(own, given, dtype)
+            return _make_round(own, shapes.given, dtype)
 
         return lower_program(make, operands, single=single)
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import mlir
 
 from numpygeons._core import engine
+from numpygeons._core.engine import Explored, NextScan
 from numpygeons.arrays import Array
 from numpygeons.xla.interface import check_interface, version_here
 
@@ -22,17 +24,19 @@ Results = tuple[jax.ShapeDtypeStruct, ...]
 check_interface(version_here())
 
 
-def _call_of(name: str, handlers: dict[str, Any]) -> Primitive:
+for _target, _handler in engine.registrations().items():
+    jax.ffi.register_ffi_target(_target, _handler, platform="cpu")
+
+
+def _call_of(name: str) -> Primitive:
     """A primitive that calls the handler of the model's number type."""
-    targets = {dtype: f"{name}_{dtype}" for dtype in handlers}
-    for dtype, target in targets.items():
-        jax.ffi.register_ffi_target(target, handlers[dtype], platform="cpu")
 
     def shapes(*operands: Any, results: Results, dtype: str) -> list[Any]:
         return [jax.core.ShapedArray(a.shape, a.dtype) for a in results]
 
     def lower(context: Any, *operands: Any, results: Results, dtype: str) -> Any:
-        return jax.ffi.ffi_lowering(targets[dtype], has_side_effect=True)(context, *operands)
+        call = jax.ffi.ffi_lowering(f"{name}_{dtype}", has_side_effect=True)
+        return call(context, *operands)
 
     primitive = Primitive(name)
     primitive.multiple_results = True
@@ -41,28 +45,18 @@ def _call_of(name: str, handlers: dict[str, Any]) -> Primitive:
     return primitive
 
 
-_prepare = _call_of(
-    "numpygeons_prepare",
-    {
-        "float32": engine.xla_prepare_handler_f32(),
-        "float64": engine.xla_prepare_handler_f64(),
-    },
-)
-_scan = _call_of(
-    "numpygeons_scan",
-    {
-        "float32": engine.xla_scan_handler_f32(),
-        "float64": engine.xla_scan_handler_f64(),
-    },
-)
+_prepare = _call_of("numpygeons_prepare")
+_scan = _call_of("numpygeons_scan")
 
 
-def prepare(results: Results, dtype: str, handle: Array) -> tuple[Array, ...]:
+def prepare(given: NextScan, dtype: str, handle: Array) -> NextScan:
     """What `Coordinator::prepare` fills in: arrays of these shapes. `dtype` is the model's number
     type; see `xla_handler.cpp` for the operands."""
-    return tuple(_prepare.bind(handle, results=results, dtype=dtype))
+    return NextScan(*_prepare.bind(handle, results=tuple(given), dtype=dtype))
 
 
-def scan(results: Results, dtype: str, handle: Array, *explored: Array) -> tuple[Array, ...]:
-    """What `Coordinator::scan` returns and fills in, likewise."""
-    return tuple(_scan.bind(handle, *explored, results=results, dtype=dtype))
+def scan(given: NextScan, dtype: str, handle: Array, explored: Explored) -> tuple[Array, NextScan]:
+    """What `Coordinator::scan` returns, whether to go on, and fills in, likewise."""
+    results = (jax.ShapeDtypeStruct((), np.bool_), *given)
+    goes_on, *following = _scan.bind(handle, *explored, results=results, dtype=dtype)
+    return goes_on, NextScan(*following)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from numpygeons._core.engine import Coordinator
-from numpygeons.drivers.base import Block, Progress, Shapes, next_scan
+from numpygeons._core.engine import Coordinator, Explored, NextScan
+from numpygeons.drivers.base import Block, Progress, Shapes, handed_in, noise_of
 from numpygeons.drivers.exploration import Explore
 from numpygeons.drivers.workers import Workers
 from numpygeons.target.potential import Replicas
@@ -42,33 +42,27 @@ class StepwiseDriver:
         progress: Progress,
     ) -> list[Replicas]:
         """See `Driver.run`."""
-        double = parts[0].x.dtype == np.float64
         coordinator.begin_block(block.n_scans, block.first)
-        run_scans = coordinator.run_scans_f64 if double else coordinator.run_scans_f32
 
         def work(worker: int) -> Replicas:
             replicas = parts[worker]
             n_replicas = np.int32(coordinator.replicas_of(worker)[1])
 
-            def explore(scan: int, *given: Any) -> tuple[Any, ...]:
+            def explore(scan: int, given: NextScan) -> Explored:
                 nonlocal replicas
-                reference_draw, chains, noise = next_scan(*given)
                 replicas, statistics = self.program.call(
                     n_replicas,
-                    reference_draw,
-                    chains,
+                    given.reference_draw,
+                    given.chains,
                     replicas,
                     betas,
                     tuning,
                     block.draws,
-                    noise,
+                    noise_of(given),
                 )
-                return tuple(
-                    np.asarray(a)
-                    for a in (replicas.x, replicas.log_reference, replicas.v, statistics)
-                )
+                return Explored(*(np.asarray(a) for a in handed_in(replicas, statistics)))
 
-            run_scans(worker, explore)
+            coordinator.run_scans(worker, explore, replicas.x.dtype)
             return replicas
 
         return self._workers.run(coordinator, work, block.meanwhile, progress)

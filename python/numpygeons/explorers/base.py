@@ -27,15 +27,12 @@ class NoiseShape:
     n_proposals: int = 0  # draws from the mixtures that `Explorer.proposals` names
 
 
-N_LOGS = 3  # of each proposal
-
-
 class Proposals(NamedTuple):
     """Draws from the mixture of the replica's chain, rows beyond the chain's count zero: a function
     of (seed, chain, round, scan)."""
 
     x: Array  # shape (n_proposals, dimension), unconstrained
-    logs: Array  # shape (n_proposals, N_LOGS): log q(x); the log of its component's share of q(x);
+    logs: Array  # shape (n_proposals, 3): log q(x); the log of its component's share of q(x);
     # the log of the uniform number that decides whether it is accepted
     components: Array  # shape (n_proposals,), int32, drawn anew given x
 

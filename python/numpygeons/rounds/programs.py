@@ -17,13 +17,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from numpygeons._core.engine import NextScan, next_scan_shapes
 from numpygeons.drivers.base import Driver, Shapes
 from numpygeons.drivers.device import DeviceDriver
 from numpygeons.drivers.exploration import at_least_two, make_explore
 from numpygeons.drivers.fused import FusedDriver
 from numpygeons.drivers.lanes import width
 from numpygeons.drivers.stepwise import StepwiseDriver
-from numpygeons.explorers.base import N_LOGS, Explorer, Noise, Proposals, Start
+from numpygeons.explorers.base import Explorer, Start
 from numpygeons.explorers.checks import check_sizes, check_tuning, checked, is_trusted
 from numpygeons.parallel.signals import raise_if_interrupted
 from numpygeons.rounds.reference_draws import batch_size, lower_reference
@@ -173,24 +174,20 @@ def shapes_of(
         a = at_least_two(a)
         return jax.ShapeDtypeStruct(a.shape, path.dtype if a.dtype.kind == "f" else np.int32)
 
-    def rows(*shape: int, dtype: Any = path.dtype) -> Any:
-        return jax.ShapeDtypeStruct((n_rows, *shape), dtype)
-
+    given = next_scan_shapes(
+        path.dtype,
+        n_rows=n_rows,
+        dimension=path.dimension,
+        n_normals=noise.n_normals,
+        n_uniforms=noise.n_uniforms,
+        hands_out_keys=noise.key,
+        n_proposals=noise.n_proposals,
+    )
     return Shapes(
         n_chains=n_chains,
         draws=many(batch_size(path.dimension)),
         replicas=many(n_rows),
         betas=table(np.zeros(n_chains)),
         tuning=jax.tree.map(table, own),
-        chains=jax.ShapeDtypeStruct((n_rows,), np.int32),
-        noise=Noise(
-            normals=rows(noise.n_normals),
-            uniforms=rows(noise.n_uniforms),
-            key=rows(2 if noise.key else 0, dtype=np.uint32),
-            proposals=Proposals(
-                x=rows(noise.n_proposals, path.dimension),
-                logs=rows(noise.n_proposals, N_LOGS),
-                components=rows(noise.n_proposals, dtype=np.int32),
-            ),
-        ),
+        given=NextScan(*(jax.ShapeDtypeStruct(*shape_and_dtype) for shape_and_dtype in given)),
     )

@@ -23,7 +23,7 @@ from numpygeons.arrays import Array, Integers
 from numpygeons.errors import NumericalError
 from numpygeons.records import RoundRecord
 from numpygeons.target.path import Path
-from numpygeons.target.potential import Evaluate, State, raw_state
+from numpygeons.target.potential import Evaluate, State, raw_state, read_v
 from numpygeons.xla.compilation import (
     OCCASIONAL_OPTIONS,
     OCCASIONAL_SINGLE_OPTIONS,
@@ -219,7 +219,7 @@ class ReferenceDraws:
         v = np.asarray(states.v)
         not_a_number = np.isnan(v)
         if np.any(not_a_number):
-            states = states._replace(v=jnp.asarray(np.where(not_a_number, -np.inf, v)))
+            states = states._replace(v=jnp.asarray(read_v(v, np)))
         columns = [np.asarray(attempts) - 1, np.asarray(likely), not_a_number]
         return Batch(states, np.stack(columns, axis=1).astype(np.int64))
 

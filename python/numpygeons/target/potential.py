@@ -118,8 +118,9 @@ def raw_state(evaluate: Evaluate, x: Array) -> State:
     return evaluate.raw(x) if isinstance(evaluate, _Evaluation) else evaluate(x)
 
 
-def _read(v: Array) -> Array:
-    return jnp.where(jnp.isnan(v), -jnp.inf, v)
+def read_v(v: Any, numpy: Any = jnp) -> Any:
+    """V as it counts: a NaN as -inf. `numpy`: the module that computes, np for arrays in memory."""
+    return numpy.where(numpy.isnan(v), -numpy.inf, v)
 
 
 class _Evaluation:
@@ -132,7 +133,7 @@ class _Evaluation:
     def __call__(self, x: Array, valued: Array | bool = True) -> State:
         if valued is True:
             state = self.raw(x)
-            return state._replace(v=_read(state.v))
+            return state._replace(v=read_v(state.v))
         state, handed_over = self.gradients(x)
 
         def both(state: State) -> tuple[Array, Array]:
@@ -154,7 +155,7 @@ class _Evaluation:
 
     def values(self, state: State, handed_over: list[Array]) -> State:
         log_reference, v = self._split(state.x).on_demand(state.x, handed_over)
-        return state._replace(log_reference=log_reference, v=_read(v))
+        return state._replace(log_reference=log_reference, v=read_v(v))
 
     def _split(self, x: Array) -> Split:
         shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
