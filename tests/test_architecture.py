@@ -20,8 +20,9 @@ CORE_LAYERS = {
     "random": {"base", "math"},
     "tempering": {"base", "math", "random"},
     "evidence": {"base", "math", "random"},
+    "tuning": {"base", "math", "random"},
     "comm": {"base", "math", "random"},
-    "engine": {"base", "math", "random", "tempering", "evidence", "comm"},
+    "engine": {"base", "math", "random", "tempering", "evidence", "tuning", "comm"},
 }
 FOREIGN = re.compile(r"Python\.h|pybind11|xla/|jax|mpi\.h")
 
@@ -124,6 +125,7 @@ def test_modules_import_only_what_stands_below(path):
     [
         ("tempering", '#include "numpygeons/engine/coordinator.hpp"'),
         ("tempering", '#include "numpygeons/evidence/mbar.hpp"'),
+        ("tuning", '#include "numpygeons/engine/coordinator.hpp"'),
         ("base", '#include "numpygeons/math/log_sum.hpp"'),
         ("engine", "#include <pybind11/pybind11.h>"),
         ("engine", '#include "xla/ffi/api/ffi.h"'),

@@ -19,6 +19,8 @@ std::span<const T> as_span(const ArrayIn<T>& array) {
   return {array.data(), static_cast<std::size_t>(array.size())};
 }
 
+inline pybind11::ssize_t size(std::size_t n) { return static_cast<pybind11::ssize_t>(n); }
+
 /// A new array of the given shape with a copy of `values`.
 template <class T>
 pybind11::array_t<T> copied(const std::vector<T>& values, std::vector<pybind11::ssize_t> shape) {

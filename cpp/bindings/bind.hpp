@@ -8,6 +8,7 @@ namespace numpygeons::bindings {
 void bind_random(pybind11::module_& module);
 void bind_tempering(pybind11::module_& module);
 void bind_evidence(pybind11::module_& module);
+void bind_tuning(pybind11::module_& module);
 void bind_comm(pybind11::module_& module);
 void bind_engine(pybind11::module_& module);
 void bind_round_data(pybind11::module_& engine);  ///< called by bind_engine, on its submodule

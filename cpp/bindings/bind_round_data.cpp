@@ -21,8 +21,6 @@ using py::literals::operator""_a;
 
 namespace {
 
-py::ssize_t size(std::size_t n) { return static_cast<py::ssize_t>(n); }
-
 /// One row per chain from the moments, `field` of each.
 template <class Field>
 py::array_t<double> by_chain(const RoundData& data, Field field) {

@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module) {
   numpygeons::bindings::bind_random(module);
   numpygeons::bindings::bind_tempering(module);
   numpygeons::bindings::bind_evidence(module);
+  numpygeons::bindings::bind_tuning(module);
   numpygeons::bindings::bind_comm(module);
   numpygeons::bindings::bind_engine(module);
 }

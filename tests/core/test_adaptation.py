@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from numpygeons._core.engine import carry_over, neighbour_variances, tuned_steps
+from numpygeons._core.tuning import carry_over, neighbour_variances, tuned_steps
 
 PRIOR_VISITS = 10
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numpygeons import _core
-from numpygeons._core import engine, random, tempering
+from numpygeons._core import engine, random, tempering, tuning
 from support import program
 
 
@@ -102,7 +102,7 @@ def test_rounds_that_cannot_be_are_refused():
 def test_rows_are_moved_only_where_there_is_one_per_beta():
     for values in (np.ones((2, 3)), np.ones(()), np.ones((6, 1))):
         with pytest.raises(ValueError, match="one row per beta"):
-            engine.carry_over([0, 0.5, 1], values, [0, 0.5, 1])
+            tuning.carry_over([0, 0.5, 1], values, [0, 0.5, 1])
 
 
 def test_keys_of_scans_that_cannot_be_are_refused():
@@ -117,6 +117,6 @@ def test_a_partner_belongs_to_a_chain_that_is_there():
 
 def test_points_are_a_matrix_and_counts_are_whole():
     with pytest.raises(ValueError, match="points must have shape"):
-        engine.fit_normal_mixture(np.zeros(4), 1, 1)
+        tuning.fit_normal_mixture(np.zeros(4), 1, 1)
     with pytest.raises(ValueError, match="each size must be at most"):
         random.normals_in_fills(1, random.Purpose.explore, 0, 1, 1, [2**63, 2**63])

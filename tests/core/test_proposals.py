@@ -24,7 +24,7 @@ def table(**changes):
         "counts": COUNTS,
         "n_most": 5,
     }
-    return _core.engine.Proposals(**(settings | changes))
+    return _core.tuning.Proposals(**(settings | changes))
 
 
 @pytest.fixture(scope="module")

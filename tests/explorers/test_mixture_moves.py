@@ -64,7 +64,7 @@ def rough_mixture():
 
 def drawn(n_independent, scan):
     """What the core hands out for every copy, each a scan of its own."""
-    table = _core.engine.Proposals(
+    table = _core.tuning.Proposals(
         log_weights=LOG_WEIGHTS[None],
         means=MEANS[None],
         factors=FACTORS[None],
@@ -174,7 +174,7 @@ def test_a_fit_finds_two_normals_of_unlike_shape():
     means = np.array([[0.0, 0.0], [8.0, -20.0]])
     which = (np.arange(n) % 4 == 0).astype(int)
     x = means[which] + np.einsum("nij,nj->ni", factors[which], rng.normal(size=(n, 2)))
-    log_weights, fitted_means, fitted, inverses = _core.engine.fit_normal_mixture(x, 2, 20)
+    log_weights, fitted_means, fitted, inverses = _core.tuning.fit_normal_mixture(x, 2, 20)
     order = np.argsort(fitted_means[:, 0])
     np.testing.assert_allclose(np.exp(log_weights[order]), [0.75, 0.25], rtol=1e-3)
     np.testing.assert_allclose(fitted_means[order], means, atol=0.5)
@@ -185,13 +185,13 @@ def test_a_fit_finds_two_normals_of_unlike_shape():
 
 def test_a_fit_stands_coordinates_that_do_not_move_and_repeated_points():
     x = np.repeat([[1.0, 2.0, 5.0], [1.0, 3.0, 5.0]], 20, axis=0)
-    for part in _core.engine.fit_normal_mixture(x, 4, 10):
+    for part in _core.tuning.fit_normal_mixture(x, 4, 10):
         assert np.all(np.isfinite(part))
 
 
 def test_a_fit_needs_as_many_points_as_components():
     with pytest.raises(ValueError, match="needs as many points"):
-        _core.engine.fit_normal_mixture(np.zeros((3, 2)), 4, 10)
+        _core.tuning.fit_normal_mixture(np.zeros((3, 2)), 4, 10)
 
 
 def test_states_of_all_chains_stand_for_a_beta_between_them():
@@ -201,20 +201,20 @@ def test_states_of_all_chains_stand_for_a_beta_between_them():
     x = rng.normal(size=(20_000, 3)) / np.sqrt(1 + betas)
     log_z = -0.5 * np.log1p(betas)
     v = -0.5 * x.ravel() ** 2
-    log_mixture = _core.engine.log_mixture(v, betas, log_z)
+    log_mixture = _core.tuning.log_mixture(v, betas, log_z)
     np.testing.assert_allclose(log_mixture, logsumexp(np.outer(v, betas) - log_z, axis=1))
     for beta in (0.7, 2.0):
-        chosen = _core.engine.tempered_sample(v, log_mixture, beta, 5000, 300)
+        chosen = _core.tuning.tempered_sample(v, log_mixture, beta, 5000, 300)
         variance = np.var(x.ravel()[chosen])
         assert abs(variance * (1 + beta) - 1) < 5 * np.sqrt(2 / 5000)
 
 
 def test_weights_are_flattened_until_enough_states_carry_them():
     v = np.append(np.linspace(-5000, 0, 100), [np.inf, np.nan, -np.inf])
-    log_mixture = _core.engine.log_mixture(v, [0.01], [0.0])
-    few = _core.engine.tempered_sample(v, log_mixture, 1.0, 400, 1.0)
+    log_mixture = _core.tuning.log_mixture(v, [0.01], [0.0])
+    few = _core.tuning.tempered_sample(v, log_mixture, 1.0, 400, 1.0)
     assert len(set(few)) == 1
-    many = _core.engine.tempered_sample(v, log_mixture, 1.0, 400, 50.0)
+    many = _core.tuning.tempered_sample(v, log_mixture, 1.0, 400, 50.0)
     shares = np.bincount(many.astype(int), minlength=100) / 400
     assert 45 < 1 / np.sum(shares**2) < 55
     assert np.all(np.diff(shares) > -1.5 / 400)  # picks at equal steps are off by one at most
@@ -257,7 +257,7 @@ def test_a_fit_to_one_normal_has_no_modes_apart():
     rng = np.random.default_rng(8)
     for dimension in (3, 10, 30):
         fits = [
-            _core.engine.fit_normal_mixture(rng.normal(size=(512, dimension)), 8, 20)
+            _core.tuning.fit_normal_mixture(rng.normal(size=(512, dimension)), 8, 20)
             for _ in range(5)
         ]
         assert not np.any(

@@ -14,7 +14,6 @@
 #include "numpygeons/comm/partition.hpp"
 #include "numpygeons/comm/rendezvous.hpp"
 #include "numpygeons/engine/coordinator_settings.hpp"
-#include "numpygeons/engine/proposals.hpp"
 #include "numpygeons/engine/round_data.hpp"
 #include "numpygeons/engine/scan_arrays.hpp"
 #include "numpygeons/engine/unfinished_round.hpp"
@@ -22,6 +21,7 @@
 #include "numpygeons/tempering/index_process.hpp"
 #include "numpygeons/tempering/round_trips.hpp"
 #include "numpygeons/tempering/schedule.hpp"
+#include "numpygeons/tuning/proposals.hpp"
 
 namespace numpygeons {
 

@@ -7,7 +7,7 @@
 
 #include "numpygeons/engine/array_fields.hpp"
 #include "numpygeons/engine/coordinator_settings.hpp"
-#include "numpygeons/engine/proposals.hpp"
+#include "numpygeons/tuning/proposals.hpp"
 
 namespace numpygeons {
 

@@ -7,6 +7,7 @@ from numpygeons._core import engine as engine
 from numpygeons._core import evidence as evidence
 from numpygeons._core import random as random
 from numpygeons._core import tempering as tempering
+from numpygeons._core import tuning as tuning
 
 class _Type(type):
     """The class of the classes that pybind11 makes."""

@@ -1,4 +1,4 @@
-"""Rounds, records and adaptation."""
+"""Rounds and their records."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from numpygeons._core import _Object
 from numpygeons._core.comm import Communicator
+from numpygeons._core.tuning import Proposals
 
 _Floats = npt.NDArray[np.float64]
 
@@ -136,22 +137,6 @@ class UnfinishedRound(_Object):
     @property
     def first_zero_likelihood(self) -> tuple[int, int, float, int] | None: ...
 
-class Proposals(_Object):
-    """Draws from mixtures of normals, one mixture per chain."""
-
-    def __init__(
-        self,
-        *,
-        log_weights: npt.ArrayLike,
-        means: npt.ArrayLike,
-        factors: npt.ArrayLike,
-        counts: npt.ArrayLike,
-        n_most: int,
-    ) -> None: ...
-    def draw(
-        self, *, seed: int, round: int, scan: int, chain: int
-    ) -> tuple[_Floats, _Floats, npt.NDArray[np.int32]]: ...
-
 class Coordinator(_Object):
     """Owns the index process and the recorders of a run."""
 
@@ -235,30 +220,5 @@ def draw_block(
     coordinator: Coordinator, first: int, n_scans: int, n_rows: int, dtype: npt.DTypeLike
 ) -> BlockNoise: ...
 def replay(coordinator: Coordinator, n_scans: int, explored: ExploredBlock) -> bool: ...
-def tuned_steps(
-    steps: npt.ArrayLike, acceptance: npt.ArrayLike, target: float, n_scans: int
-) -> _Floats: ...
-def neighbour_variances(
-    old: npt.ArrayLike,
-    counts: npt.ArrayLike,
-    means: npt.ArrayLike,
-    squared_deviations: npt.ArrayLike,
-    prior_visits: float,
-    skip_first: bool,
-) -> _Floats: ...
-def carry_over(
-    betas: npt.ArrayLike, values: npt.ArrayLike, new_betas: npt.ArrayLike
-) -> _Floats: ...
-def log_mixture(v: npt.ArrayLike, betas: npt.ArrayLike, log_z: npt.ArrayLike) -> _Floats: ...
-def tempered_sample(
-    v: npt.ArrayLike,
-    log_mixture: npt.ArrayLike,
-    beta: float,
-    n_points: int,
-    least_size: float,
-) -> npt.NDArray[np.uint64]: ...
-def fit_normal_mixture(
-    points: npt.ArrayLike, n_components: int, n_steps: int
-) -> tuple[_Floats, _Floats, _Floats, _Floats]: ...
 def registrations() -> dict[str, Any]: ...
 def xla_interface_version() -> tuple[int, int]: ...

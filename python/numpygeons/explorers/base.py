@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from numpygeons._core import engine
+from numpygeons._core import tuning as core
 from numpygeons.arrays import Array, Floats
 from numpygeons.target.potential import Evaluate, State
 
@@ -117,7 +117,7 @@ class Explorer(Protocol):
         """The tuning of the first round. By default there is none."""
         return ()
 
-    def proposals(self, tuning: Any) -> list[engine.Proposals]:
+    def proposals(self, tuning: Any) -> list[core.Proposals]:
         """What the chains propose from in a round with this tuning; [] where `noise` asks for no
         proposals."""
         return []

@@ -6,7 +6,7 @@ period of a mode (`trajectory`). How step, scale, length and mixtures follow the
 
 Some chains take independence steps before. A mixture of normals is fitted to each of these between
 rounds and frozen for the next one (`numpygeons.explorers.mixture`). Proposals are draws x' of the
-mixture q (`cpp/numpygeons/engine/proposals`), accepted with probability
+mixture q (`cpp/numpygeons/tuning/proposals`), accepted with probability
 min(1, pi(x') q(x) / (pi(x) q(x'))); and the trajectory takes its scale from the region where it
 starts. The region k is drawn with the probability r_k(x) that x came from component k. Given k,
 the trajectory keeps the density pi(x) r_k(x), so that r_k(x') / r_k(x) enters its acceptance. Its
@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from numpygeons._core import engine
+from numpygeons._core import tuning as core
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import Explorer, Noise, NoiseShape, RoundOutcome, Start
 from numpygeons.explorers.hmc_tuning import (
@@ -129,7 +129,7 @@ class HMC(Explorer):
     def n_snapshots(self, n_chains: int, dimension: int) -> int:
         return n_snapshots(self, dimension)
 
-    def proposals(self, tuning: HMCTuning) -> list[engine.Proposals]:
+    def proposals(self, tuning: HMCTuning) -> list[core.Proposals]:
         if tuning.regions is None:
             return []
         regions = tuning.regions

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from numpygeons._core.engine import tuned_steps
+from numpygeons._core.tuning import tuned_steps
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import RoundOutcome, Start
 from numpygeons.explorers.effort import (

@@ -5,7 +5,7 @@ bent ridge, modes far apart. A mixture knows more. Its components are regions, e
 mean and covariance, and its draws are proposals that ask nothing of the current state.
 
 A mixture is fitted to states recorded in the round at all chains, reweighted to its chain
-(`cpp/numpygeons/engine/tempered_sample`, `cpp/numpygeons/math/normal_mixture`), and stays the same
+(`cpp/numpygeons/tuning/tempered_sample`, `cpp/numpygeons/math/normal_mixture`), and stays the same
 for the next round. `hmc` says why what is done with it is exact, `hmc_tuning` which chains do it.
 """
 
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from numpygeons._core import engine
+from numpygeons._core import tuning as core
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import RoundOutcome
 from numpygeons.explorers.tables import Table
@@ -42,9 +42,9 @@ class Mixtures(NamedTuple):
     whiteners: Table  # shape (n_chains, d, K d): inverse factors side by side, transposed
     offsets: Table  # shape (n_chains, K d): the means - centre, whitened
 
-    def proposals(self, counts: Any, n_most: int) -> engine.Proposals:
+    def proposals(self, counts: Any, n_most: int) -> core.Proposals:
         """Hands out `counts` draws per scan, shape (n_chains,), at most `n_most`."""
-        return engine.Proposals(
+        return core.Proposals(
             log_weights=self.log_weights.rows,
             means=self.means.rows,
             factors=self.factors.rows,
@@ -114,13 +114,13 @@ def fitted_mixtures(
     )
     inverses: Floats = np.asarray(np.linalg.inv(factors), np.float64)
     all_chains = outcome.betas[explored], snapshots.log_z[explored]
-    log_mixture = engine.log_mixture(v, *all_chains)
+    log_mixture = core.log_mixture(v, *all_chains)
     least = min(LEAST_SIZE, len(x) / n_components)
     for chain, beta in enumerate(outcome.new_betas):
         if beta > 0 and (chain == len(scales) - 1 or not target_alone):
-            chosen = engine.tempered_sample(v, log_mixture, beta, N_POINTS, least)
+            chosen = core.tempered_sample(v, log_mixture, beta, N_POINTS, least)
             log_weights[chain], means[chain], factors[chain], inverses[chain] = (
-                engine.fit_normal_mixture(x[chosen], n_components, N_STEPS)
+                core.fit_normal_mixture(x[chosen], n_components, N_STEPS)
             )
     return _mixtures(log_weights, means, factors, inverses)
 

@@ -19,7 +19,7 @@ from numpyro.infer import HMC, SA, BarkerMH
 from numpyro.infer.ensemble import EnsembleSampler
 from numpyro.infer.mcmc import MCMCKernel
 
-from numpygeons._core.engine import tuned_steps
+from numpygeons._core.tuning import tuned_steps
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import Explorer, Noise, RoundOutcome, Start
 from numpygeons.explorers.scale import carried_over, neighbour_variances

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numpygeons._core import engine
+from numpygeons._core import tuning as core
 from numpygeons.arrays import Floats
 from numpygeons.explorers.base import RoundOutcome
 
@@ -25,7 +25,7 @@ def neighbour_variances(old: Floats, outcome: RoundOutcome) -> Floats:
     variance keeps the weight of ten visits.
     """
     return np.asarray(
-        engine.neighbour_variances(
+        core.neighbour_variances(
             old,
             outcome.counts,
             outcome.means,
@@ -60,23 +60,23 @@ def covariance_factors(outcome: RoundOutcome, scales: Floats) -> Floats:
     explored = outcome.betas > 0
     x, v = snapshots.x[:, explored], snapshots.v[:, explored].ravel()
     all_chains = outcome.betas[explored], snapshots.log_z[explored]
-    log_mixture = engine.log_mixture(v, *all_chains)
+    log_mixture = core.log_mixture(v, *all_chains)
     factors = diagonal_factors(scales)
     for chain, beta in enumerate(outcome.new_betas):
         if beta > 0:
-            chosen = engine.tempered_sample(v, log_mixture, beta, N_POINTS, LEAST_SIZE)
+            chosen = core.tempered_sample(v, log_mixture, beta, N_POINTS, LEAST_SIZE)
             points = x.reshape(-1, dimension)[chosen.astype(int)]
             n_known = len(np.unique(chosen))
             weight = np.clip((FEW_STATES * dimension / n_known) ** 2, LEAST_WEIGHT, 1)
             corners = np.sqrt(weight * dimension) * np.diag(scales[chain])
             centre = np.sum(points, axis=0) / len(points)
             points = np.concatenate([points, centre + corners, centre - corners])
-            factors[chain] = engine.fit_normal_mixture(points, 1, 1)[2][0]
+            factors[chain] = core.fit_normal_mixture(points, 1, 1)[2][0]
     return factors
 
 
 def carried_over(values: Floats, outcome: RoundOutcome) -> Floats:
     """Values per chain, interpolated in log beta from the old schedule to the new one."""
     flat = values.reshape(len(values), -1)
-    moved = engine.carry_over(outcome.betas, flat, outcome.new_betas)
+    moved = core.carry_over(outcome.betas, flat, outcome.new_betas)
     return np.asarray(moved).reshape(values.shape)

@@ -1,5 +1,5 @@
 /// Implements the adaptation rules.
-#include "numpygeons/engine/adaptation.hpp"
+#include "numpygeons/tuning/adaptation.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
 /// Implements the choice of states.
-#include "numpygeons/engine/tempered_sample.hpp"
+#include "numpygeons/tuning/tempered_sample.hpp"
 
 #include <algorithm>
 #include <cmath>

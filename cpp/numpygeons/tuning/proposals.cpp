@@ -1,5 +1,5 @@
 /// Implements the draws from mixtures.
-#include "numpygeons/engine/proposals.hpp"
+#include "numpygeons/tuning/proposals.hpp"
 
 #include <algorithm>
 #include <cmath>
