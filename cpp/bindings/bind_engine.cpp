@@ -134,7 +134,7 @@ void bind_coordinator(py::module_& module) {
       .def(
           "take_own_draws",
           [](Coordinator& self) {
-            const auto own = std::make_shared<Coordinator::OwnDraws>(self.take_own_draws());
+            const auto own = std::make_shared<OwnDraws>(self.take_own_draws());
             const Draws& draws = own->draws;
             return py::make_tuple(
                 shared(own->scans.data(), {size(own->scans.size())}, own),
@@ -209,7 +209,7 @@ void bind_engine(py::module_& module) {
   bind_named_tuple<Explored>(engine, "Explored", "What they hand in.");
   bind_round_data(engine);
   bind_coordinator(engine);
-  bind_block(engine);
+  bind_replay(engine);
   engine.def("next_scan_shapes", &next_scan_shapes, "dtype"_a, py::kw_only(), "n_rows"_a,
              "dimension"_a, "n_normals"_a, "n_uniforms"_a, "hands_out_keys"_a, "n_proposals"_a,
              "(shape, dtype) of each array of NextScan.");

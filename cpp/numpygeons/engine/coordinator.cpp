@@ -2,61 +2,34 @@
 #include "numpygeons/engine/coordinator.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "numpygeons/base/counts.hpp"
-#include "numpygeons/base/errors.hpp"
-#include "numpygeons/base/log_ratio.hpp"
 #include "numpygeons/comm/local.hpp"
-#include "numpygeons/random/streams.hpp"
 #include "numpygeons/tempering/deo.hpp"
 #include "numpygeons/tempering/swap_rule.hpp"
 
 namespace numpygeons {
 
-namespace {
-
-std::string shortest(double number) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6g", number);
-  return text;
-}
-
-}  // namespace
-
 Coordinator::Coordinator(const CoordinatorSettings& settings, std::shared_ptr<Communicator> ranks,
                          std::size_t n_workers)
     : settings_(checked(settings)),
       ranks_(ranks ? std::move(ranks) : std::make_shared<LocalCommunicator>()),
-      own_(block_of(settings.n_chains, ranks_->size(), ranks_->rank())),
+      exchange_(settings, ranks_),
       rendezvous_(checked_count("n_workers", n_workers, 1, most_chains)),
+      randomness_(settings),
+      recorder_(settings, exchange_.own()),
       index_process_(settings.n_chains),
-      round_trips_(settings.n_chains),
-      visits_({.n_chains = settings.n_chains,
-               .dimension = settings.dimension,
-               .n_snapshots = settings.n_snapshots,
-               .keeps_draws = settings.records_draws,
-               .keeps_moments = settings.records_moments},
-              own_),
       log_ratios_(settings.n_chains - 1),
       log_uniforms_(settings.n_chains - 1),
       explored_chains_(settings.n_chains),
       worker_error_(n_workers) {
+  const Block own = exchange_.own();
   for (std::size_t w = 0; w < n_workers; ++w) {
-    const Block part = block_of(own_.count, n_workers, w);
-    blocks_.push_back({own_.first + part.first, part.count});
-  }
-  const std::size_t n = settings.n_chains, most = largest_block(n, ranks_->size());
-  const std::size_t message = 1 + most * row_width();
-  own_rows_.resize(message);
-  all_rows_.resize(message * ranks_->size());
-  for (std::size_t rank = 0; rank < ranks_->size(); ++rank) {
-    const std::size_t count = block_of(n, ranks_->size(), rank).count;
-    for (std::size_t i = 0; i < count; ++i) places_.push_back(rank * message + 1 + i * row_width());
+    const Block part = block_of(own.count, n_workers, w);
+    blocks_.push_back({own.first + part.first, part.count});
   }
 }
 
@@ -71,21 +44,9 @@ void Coordinator::begin_round(std::uint32_t round, std::size_t n_scans, const Sc
     throw std::invalid_argument("the schedule must have one beta per chain: got " +
                                 std::to_string(schedule.betas().size()) + " betas for " +
                                 std::to_string(n) + " chains");
-  visits_.begin_round(n_scans, centre, scale, real_bytes, most_draws);
+  recorder_.begin_round(round, n_scans, centre, scale, real_bytes, most_draws);
+  randomness_.begin_round(round);
   betas_.assign(schedule.betas().begin(), schedule.betas().end());
-  round_trips_.start_round();
-  data_ = std::make_shared<RoundData>();
-  data_->round = round;
-  data_->n_scans = n_scans;
-  data_->n_chains = n;
-  data_->dimension = settings_.dimension;
-  data_->n_statistics = settings_.n_statistics;
-  data_->v.resize(n_scans * n);
-  data_->replicas.resize(n_scans * n);
-  data_->statistic_sums.assign(n * settings_.n_statistics, 0.0);
-  data_->snapshot_stride = visits_.snapshot_stride();
-  n_scans_ = n_scans;
-  scan_ = n_draws_taken_ = 0;
   n_scans_done_ = 0;
   stop_requested_ = worker_failed_ = stopped_ = failed_ = false;
   error_ = nullptr;
@@ -93,49 +54,39 @@ void Coordinator::begin_round(std::uint32_t round, std::size_t n_scans, const Sc
   begin_block(n_scans, 0);
 }
 
-void Coordinator::set_proposals(std::vector<Proposals> tables) {
-  std::size_t n = 0;
-  for (const Proposals& table : tables) {
-    if (table.n_chains() != settings_.n_chains || table.dimension() != settings_.dimension)
-      throw std::invalid_argument("proposals must be for " + std::to_string(settings_.n_chains) +
-                                  " chains in dimension " + std::to_string(settings_.dimension) +
-                                  ": got " + std::to_string(table.n_chains()) + " and " +
-                                  std::to_string(table.dimension()));
-    n += table.n_most();
-  }
-  if (n != settings_.n_proposals)
-    throw std::invalid_argument("the explorer asked for " + std::to_string(settings_.n_proposals) +
-                                " proposals: got tables for " + std::to_string(n));
-  proposals_ = std::move(tables);
-}
-
 void Coordinator::begin_block(std::size_t n_scans, std::size_t first) {
-  block_end_ = scan_ + std::min(n_scans, n_scans_ - scan_);
-  goes_on_ = scan_ < block_end_;
-  reference_shift_ = first - scan_;
-}
-
-const double* Coordinator::row_of(Replica replica) const noexcept {
-  return all_rows_.data() + places_[replica.value];
+  const std::size_t n_done = recorder_.n_done();
+  block_end_ = n_done + std::min(n_scans, recorder_.n_scans() - n_done);
+  goes_on_ = n_done < block_end_;
+  reference_shift_ = first - n_done;
 }
 
 void Coordinator::require_scan(std::size_t worker) const {
   if (worker >= n_workers())
     throw std::invalid_argument("there are " + std::to_string(n_workers()) +
                                 " workers: got worker " + std::to_string(worker));
-  if (!data_) throw std::logic_error("no round has begun: call begin_round first");
+  if (!recorder_.has_round()) throw std::logic_error("no round has begun: call begin_round first");
+}
+
+void Coordinator::require_alone(const char* what) const {
+  if (ranks_->size() != 1 || n_workers() != 1)
+    throw std::logic_error(std::string(what) + " is for one worker of one rank: there are " +
+                           std::to_string(n_workers()) + " of " + std::to_string(ranks_->size()));
+  if (!recorder_.has_round())
+    throw std::logic_error(std::string(what) + " belongs to a round: none has begun");
 }
 
 template <class Real>
-void Coordinator::hand_in(std::size_t worker, const Explored<Real>& explored) noexcept {
+void Coordinator::prepare(std::size_t worker, const NextScan<Real>& next) const {
+  const std::size_t n_done = recorder_.n_done();
+  next.reference_draw[0] = static_cast<std::int32_t>(n_done + reference_shift_);
   const Block own = blocks_[worker];
-  const std::size_t n_statistics = settings_.n_statistics;
-  double* row = own_rows_.data() + 1 + (own.first - own_.first) * row_width();
-  for (std::size_t r = 0; r < own.count; ++r) {
-    *row++ = static_cast<double>(explored.log_reference[r]);
-    *row++ = static_cast<double>(explored.v[r]);
-    for (std::size_t k = 0; k < n_statistics; ++k)
-      *row++ = static_cast<double>(explored.statistics[r * n_statistics + k]);
+  for (std::size_t row = 0; row < own.count; ++row) {
+    const Replica replica{static_cast<std::uint32_t>(own.first + row)};
+    const Chain chain = index_process_.chain_of(replica);
+    next.chains[row] = static_cast<std::int32_t>(chain.value);
+    randomness_.draw<Real>(n_done + 1, replica, row, next);
+    randomness_.propose<Real>(n_done + 1, chain, row, next);
   }
 }
 
@@ -143,52 +94,22 @@ void Coordinator::hand_in(std::size_t worker, const Explored<Real>& explored) no
 void Coordinator::exchange() {
   const bool stops = stop_requested_.load(std::memory_order_relaxed);
   const bool fails = worker_failed_.load(std::memory_order_relaxed);
-  const Signal own = fails ? Signal::failed : (stops ? Signal::stop : Signal::go_on);
-  own_rows_[0] = static_cast<double>(own);
-  ranks_->allgather(std::as_bytes(std::span(own_rows_)),
-                    std::as_writable_bytes(std::span(all_rows_)));
-  for (std::size_t rank = 0; rank < ranks_->size(); ++rank) {
-    const double signal = all_rows_[rank * own_rows_.size()];
-    stopped_ |= signal == static_cast<double>(Signal::stop);
-    failed_ |= signal == static_cast<double>(Signal::failed);
-  }
+  const auto heard =
+      exchange_.gather(fails ? Signal::failed : (stops ? Signal::stop : Signal::go_on));
+  stopped_ |= heard.stop;
+  failed_ |= heard.failed;
 }
 
-void Coordinator::record() {
-  const std::size_t n = settings_.n_chains, n_statistics = settings_.n_statistics;
-  double* const v_row = data_->v.data() + scan_ * n;
-  std::uint32_t* const replica_row = data_->replicas.data() + scan_ * n;
-  for (std::uint32_t c = 0; c < n; ++c) {
-    const Replica replica = index_process_.replica_at(Chain{c});
-    const double* const row = row_of(replica);
-    const double v = read_v(row[1]);
-    if (!std::isfinite(v)) {
-      if (v > 0) leave_no_way_on("V = log target - log reference is +inf", replica, Chain{c});
-      if (betas_[c] > 0)
-        leave_no_way_on("the explorer returned a state of likelihood zero", replica, Chain{c});
-      if (data_->n_zero_likelihood++ == 0)
-        data_->first_zero_likelihood = FirstZeroLikelihood{replica, Chain{c}, betas_[c], scan_ + 1};
-    }
-    if (!std::isfinite(row[0]))
-      leave_no_way_on("the log density of the reference is not finite", replica, Chain{c});
-    v_row[c] = v;
-    replica_row[c] = replica.value;
-    for (std::size_t k = 0; k < n_statistics; ++k)
-      data_->statistic_sums[c * n_statistics + k] += row[2 + k];
-  }
-  if (visits_.is_kept(scan_)) visits_.make_room();
-}
-
+/// Swaps after the scan just recorded.
 void Coordinator::swap() {
   const std::size_t n = settings_.n_chains;
-  const double* const v = data_->v.data() + scan_ * n;
-  const std::uint64_t scan = scan_ + 1;
-  round_trips_.record(index_process_.chains());
+  const std::span<const double> v = recorder_.last_v();
+  const std::uint64_t scan = recorder_.n_done();
   std::ranges::copy(index_process_.chains(), explored_chains_.begin());
   for (std::uint32_t c = 0; c + 1 < n; ++c) {
     if (deo_partner(Chain{c}, scan, n) != Chain{c + 1}) continue;
     log_ratios_[c] = linear_swap_log_ratio(betas_[c], betas_[c + 1], v[c], v[c + 1]);
-    log_uniforms_[c] = log_swap_uniform(scan, Chain{c});
+    log_uniforms_[c] = randomness_.log_swap_uniform(scan, Chain{c});
   }
   (void)index_process_.apply_swaps(scan, log_ratios_, log_uniforms_);
 }
@@ -199,42 +120,32 @@ void Coordinator::meet() noexcept {
     try {
       exchange();
       if (!failed_) {
-        record();
+        recorder_.record(exchange_, index_process_, betas_);
         swap();
-        n_scans_done_.store(++scan_, std::memory_order_relaxed);
+        n_scans_done_.store(recorder_.n_done(), std::memory_order_relaxed);
       }
     } catch (...) {
       error_ = std::current_exception();
       failed_ = true;
     }
-    goes_on_ = !failed_ && !stopped_ && scan_ < block_end_;
+    goes_on_ = !failed_ && !stopped_ && recorder_.n_done() < block_end_;
   });
-}
-
-template <class Real>
-bool Coordinator::scan(std::size_t worker, const Explored<Real>& explored,
-                       const NextScan<Real>& next) noexcept {
-  return take(worker, explored, [&] { prepare(worker, next); });
-}
-
-template <class Real>
-bool Coordinator::take(std::size_t worker, const Explored<Real>& explored) noexcept {
-  return take(worker, explored, [] {});
 }
 
 template <class Real, class Then>
 bool Coordinator::take(std::size_t worker, const Explored<Real>& explored,
                        const Then& then) noexcept {
-  hand_in(worker, explored);
+  const Block own = blocks_[worker];
+  const std::size_t d = settings_.dimension;
+  exchange_.put(own, explored);
   meet();
   if (failed_) return false;
   try {
-    const Block own = blocks_[worker];
-    const std::size_t d = settings_.dimension;
     for (std::size_t row = 0; row < own.count; ++row) {
       const Replica replica{static_cast<std::uint32_t>(own.first + row)};
-      visits_.add<Real>(scan_ - 1, replica, explored_chains_[replica.value],
-                        explored.x.subspan(row * d, d), row_of(replica)[0]);
+      recorder_.keep_state<Real>(replica, explored_chains_[replica.value],
+                                 explored.x.subspan(row * d, d),
+                                 exchange_.of(replica).log_reference);
     }
     then();
     return goes_on_;
@@ -245,28 +156,26 @@ bool Coordinator::take(std::size_t worker, const Explored<Real>& explored,
   }
 }
 
+template <class Real>
+bool Coordinator::take(std::size_t worker, const Explored<Real>& explored) noexcept {
+  return take(worker, explored, [] {});
+}
+
+template <class Real>
+bool Coordinator::scan(std::size_t worker, const Explored<Real>& explored,
+                       const NextScan<Real>& next) noexcept {
+  return take(worker, explored, [&] { prepare(worker, next); });
+}
+
 void Coordinator::fail(std::size_t) noexcept {
   worker_failed_ = true;
   if (goes_on_) meet();
 }
 
-Draws Coordinator::take_draws() {
-  std::vector<Replica> at_target;
-  const std::size_t n = settings_.n_chains;
-  for (; data_ && n_draws_taken_ < scan_; ++n_draws_taken_)
-    at_target.push_back(Replica{data_->replicas[(n_draws_taken_ + 1) * n - 1]});
-  return visits_.take_draws(*ranks_, at_target);
-}
-
-Coordinator::OwnDraws Coordinator::take_own_draws() {
-  OwnDraws own{.scans = {}, .draws = visits_.take_own_draws()};
-  const std::size_t n = settings_.n_chains;
-  for (; data_ && n_draws_taken_ < scan_; ++n_draws_taken_) {
-    const std::uint32_t replica = data_->replicas[(n_draws_taken_ + 1) * n - 1];
-    if (replica >= own_.first && replica < own_.first + own_.count)
-      own.scans.push_back(n_draws_taken_);
-  }
-  return own;
+void Coordinator::refuse(std::exception_ptr error) noexcept {
+  error_ = std::move(error);
+  failed_ = true;
+  goes_on_ = false;
 }
 
 void Coordinator::rethrow() const {
@@ -275,42 +184,42 @@ void Coordinator::rethrow() const {
     if (error) std::rethrow_exception(error);
 }
 
-std::shared_ptr<RoundData> Coordinator::end_round() {
-  if (!data_ || scan_ < n_scans_)
-    throw std::logic_error("the round is not complete: " + std::to_string(scan_) + " of " +
-                           std::to_string(n_scans_) + " scans are done");
-  for (const ExactMoments& moments : visits_.moments(*ranks_))
-    data_->moments.push_back(moments.moments());
-  data_->snapshots = visits_.snapshots(*ranks_, data_->replicas);
-  data_->n_restarts = round_trips_.n_restarts();
-  data_->n_round_trips = round_trips_.n_round_trips();
-  return std::exchange(data_, nullptr);
+UnfinishedRound Coordinator::unfinished() const {
+  UnfinishedRound so_far = recorder_.unfinished(*ranks_);
+  so_far.chains = chains();
+  return so_far;
+}
+
+void Coordinator::resume(const UnfinishedRound& so_far) {
+  IndexProcess places = index_process_of(so_far.chains);
+  recorder_.resume(so_far, *ranks_);
+  index_process_ = std::move(places);
+  n_scans_done_ = recorder_.n_done();
+  begin_block(recorder_.n_scans() - recorder_.n_done(), 0);
 }
 
 std::vector<std::uint32_t> Coordinator::chains() const {
-  std::vector<std::uint32_t> chains(settings_.n_chains);
-  for (std::uint32_t r = 0; r < chains.size(); ++r)
-    chains[r] = index_process_.chain_of(Replica{r}).value;
+  std::vector<std::uint32_t> chains;
+  for (const Chain chain : index_process_.chains()) chains.push_back(chain.value);
   return chains;
 }
 
 void Coordinator::set_chains(std::span<const std::uint32_t> chains) {
+  index_process_ = index_process_of(chains);
+}
+
+IndexProcess Coordinator::index_process_of(std::span<const std::uint32_t> chains) const {
   if (chains.size() != settings_.n_chains)
     throw std::invalid_argument("chains must name one chain per replica: got " +
                                 std::to_string(chains.size()) + " for " +
                                 std::to_string(settings_.n_chains) + " replicas");
   std::vector<Chain> by_replica;
   for (const std::uint32_t chain : chains) by_replica.push_back(Chain{chain});
-  index_process_ = IndexProcess(by_replica);
+  return IndexProcess(by_replica);
 }
 
-void Coordinator::leave_no_way_on(const char* what, Replica replica, Chain chain) const {
-  throw NumericalError(std::string(what) + ": replica " + std::to_string(replica.value) +
-                       ", chain " + std::to_string(chain.value) + ", beta " +
-                       shortest(betas_[chain.value]) + ", round " + std::to_string(data_->round) +
-                       ", scan " + std::to_string(scan_ + 1));
-}
-
+template void Coordinator::prepare(std::size_t, const NextScan<float>&) const;
+template void Coordinator::prepare(std::size_t, const NextScan<double>&) const;
 template bool Coordinator::take(std::size_t, const Explored<float>&) noexcept;
 template bool Coordinator::take(std::size_t, const Explored<double>&) noexcept;
 template bool Coordinator::scan(std::size_t, const Explored<float>&,

@@ -5,8 +5,8 @@ device is called once for all of them. Their randomness is the coordinator's, as
 it decides the same afterwards, from V alone, and an error says where it does not.
 
 One call is for up to `MOST_SCANS` scans. While the device works, the core draws for the next two
-calls (`Coordinator::draw_block`) and replays the last one (`Coordinator::replay`). One process, and
-one thread that explores.
+calls and replays the last one (`engine/replay` of the core). One process, and one thread that
+explores.
 
 A device's swap must be the core's in every bit, whatever the model's number type:
 

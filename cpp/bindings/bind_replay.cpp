@@ -7,7 +7,7 @@
 
 #include "bind.hpp"
 #include "number_type.hpp"
-#include "numpygeons/engine/coordinator.hpp"
+#include "numpygeons/engine/replay.hpp"
 #include "scan_arrays.hpp"
 
 namespace numpygeons::bindings {
@@ -29,40 +29,40 @@ Arrays first_scans(Arrays arrays, const CoordinatorSettings& settings, std::size
 
 /// The arrays have `n_rows` scans; those beyond the first `n_scans` are not filled in, so that one
 /// compiled program takes blocks of any length.
-py::object draw_block(const Coordinator& coordinator, std::size_t first, std::size_t n_scans,
-                      std::size_t n_rows, const py::object& dtype) {
+py::object drawn_block(const Coordinator& coordinator, std::size_t first, std::size_t n_scans,
+                       std::size_t n_rows, const py::object& dtype) {
   if (n_rows < n_scans) throw std::invalid_argument("there are more scans than rows");
   return with_number_type(dtype, [&]<class Real>(std::type_identity<Real>) {
     const CoordinatorSettings& settings = coordinator.settings();
     const NewArrays<BlockNoise, Real> drawn(settings, {n_rows, settings.n_chains});
     {
       const py::gil_scoped_release release;
-      coordinator.draw_block(first, n_scans, first_scans(drawn.spans, settings, n_scans));
+      draw_block(coordinator, first, n_scans, first_scans(drawn.spans, settings, n_scans));
     }
     return drawn.tuple;
   });
 }
 
-bool replay(Coordinator& coordinator, std::size_t n_scans, const py::sequence& explored) {
+bool replayed(Coordinator& coordinator, std::size_t n_scans, const py::sequence& explored) {
   const py::dtype dtype = py::array(py::object(explored[0])).dtype();
   return with_number_type(dtype, [&]<class Real>(std::type_identity<Real>) {
     const ArraysIn<ExploredBlock, Real> arrays(explored);
     const py::gil_scoped_release release;
-    return coordinator.replay(n_scans,
-                              first_scans(arrays.spans(), coordinator.settings(), n_scans));
+    return replay(coordinator, n_scans,
+                  first_scans(arrays.spans(), coordinator.settings(), n_scans));
   });
 }
 
 }  // namespace
 
-void bind_block(py::module_& engine) {
+void bind_replay(py::module_& engine) {
   bind_named_tuple<BlockNoise>(engine, "BlockNoise", "The randomness of consecutive scans.");
   bind_named_tuple<ExploredBlock>(engine, "ExploredBlock",
                                   "What a device found in consecutive scans.");
-  engine.def("draw_block", &draw_block, "coordinator"_a, "first"_a, "n_scans"_a, "n_rows"_a,
+  engine.def("draw_block", &drawn_block, "coordinator"_a, "first"_a, "n_scans"_a, "n_rows"_a,
              "dtype"_a,
              "Randomness of the scans from the 0-based `first` on, in arrays of `n_rows` scans.");
-  engine.def("replay", &replay, "coordinator"_a, "n_scans"_a, "explored"_a,
+  engine.def("replay", &replayed, "coordinator"_a, "n_scans"_a, "explored"_a,
              "Takes scans that a device has explored and swapped; False where they must stop.");
 }
 

@@ -14,6 +14,7 @@
 
 #include "numpygeons/base/errors.hpp"
 #include "numpygeons/engine/coordinator.hpp"
+#include "numpygeons/engine/replay.hpp"
 #include "numpygeons/engine/round.hpp"
 #include "numpygeons/random/streams.hpp"
 #include "numpygeons/tempering/deo.hpp"
@@ -69,7 +70,7 @@ struct Recorded {
     const auto part = [&](const auto& all, std::size_t width) {
       return std::span(all).subspan(first * n_chains * width, n * n_chains * width);
     };
-    return {part(x, dimension), part(log_reference, 1), part(v, 1), part(statistics, 1),
+    return {{part(x, dimension), part(log_reference, 1), part(v, 1), part(statistics, 1)},
             part(chains, 1)};
   }
 };
@@ -104,7 +105,7 @@ TEST_CASE_TEMPLATE("the randomness of a block is that of its scans", Real, float
   const Owned<BlockNoise<Real>> owned(run.coordinator.settings(), (n_scans - first) * n_chains);
   const BlockNoise<Real>& block = owned.arrays();
   fill(block, -9);  // which no draw is
-  run.coordinator.draw_block(first, n_scans - first, block);
+  draw_block(run.coordinator, first, n_scans - first, block);
   std::vector<Real> x(n_chains * dimension), ones(n_chains, Real{1});
   std::size_t n_compared = 0;
   const auto explore = [&](std::size_t scan, const NextScan<Real>& given) {
@@ -140,7 +141,7 @@ TEST_CASE("a replay ends as the run that was recorded") {
   Run run, again;
   const Recorded all = recorded(run.coordinator);
   for (std::size_t first = 0; first < n_scans; first += 4)
-    CHECK(again.coordinator.replay(4, all.scans(first, 4)));
+    CHECK(replay(again.coordinator, 4, all.scans(first, 4)));
   CHECK(again.coordinator.chains() == run.coordinator.chains());
   const Draws draws = run.coordinator.take_draws(), replayed = again.coordinator.take_draws();
   CHECK(replayed.x == draws.x);
@@ -157,8 +158,8 @@ TEST_CASE("a replay names the first replica that went elsewhere") {
   Recorded all = recorded(run.coordinator);
   std::int32_t* const chains = all.chains.data() + 6 * n_chains;  // after the seventh scan
   std::swap(chains[1], chains[4]);
-  CHECK(again.coordinator.replay(4, all.scans(0, 4)));
-  CHECK_FALSE(again.coordinator.replay(8, all.scans(4, 8)));
+  CHECK(replay(again.coordinator, 4, all.scans(0, 4)));
+  CHECK_FALSE(replay(again.coordinator, 8, all.scans(4, 8)));
   CHECK(again.coordinator.failed());
   CHECK(again.coordinator.n_scans_done() == 7);
   const std::string message = "round 3, scan 7, replica 1 went to chain " +
@@ -173,14 +174,14 @@ TEST_CASE("a replay names numbers that leave no way on, and stops when it is ask
   Run run, bad, stopped, stopped_last;
   Recorded all = recorded(run.coordinator);
   stopped.coordinator.request_stop();
-  CHECK_FALSE(stopped.coordinator.replay(8, all.scans(0, 8)));
+  CHECK_FALSE(replay(stopped.coordinator, 8, all.scans(0, 8)));
   CHECK(stopped.coordinator.n_scans_done() == 1);
   CHECK(stopped.coordinator.stopped());
   stopped.coordinator.rethrow();
   stopped_last.coordinator.request_stop();
-  CHECK_FALSE(stopped_last.coordinator.replay(1, all.scans(0, 1)));
+  CHECK_FALSE(replay(stopped_last.coordinator, 1, all.scans(0, 1)));
   all.v[5 * n_chains + 2] = std::numeric_limits<double>::infinity();
-  CHECK_FALSE(bad.coordinator.replay(8, all.scans(0, 8)));
+  CHECK_FALSE(replay(bad.coordinator, 8, all.scans(0, 8)));
   CHECK(bad.coordinator.n_scans_done() == 5);
   CHECK_THROWS_WITH_AS(bad.coordinator.rethrow(), doctest::Contains("+inf: replica 2, chain"),
                        NumericalError);
@@ -193,12 +194,12 @@ TEST_CASE("blocks that do not fit are errors") {
   const Owned<BlockNoise<double>> owned(run.coordinator.settings(), 4 * n_chains);
   const BlockNoise<double>& noise = owned.arrays();
   Run fresh;
-  CHECK_THROWS_AS(fresh.coordinator.draw_block(13, 4, noise), std::invalid_argument);
-  CHECK_THROWS_AS(fresh.coordinator.draw_block(0, 3, noise), std::invalid_argument);
-  CHECK_THROWS_AS((void)fresh.coordinator.replay(3, all.scans(0, 4)), std::invalid_argument);
+  CHECK_THROWS_AS(draw_block(fresh.coordinator, 13, 4, noise), std::invalid_argument);
+  CHECK_THROWS_AS(draw_block(fresh.coordinator, 0, 3, noise), std::invalid_argument);
+  CHECK_THROWS_AS((void)replay(fresh.coordinator, 3, all.scans(0, 4)), std::invalid_argument);
   fresh.coordinator.begin_block(3, 0);
-  CHECK_THROWS_AS((void)fresh.coordinator.replay(4, all.scans(0, 4)), std::invalid_argument);
-  CHECK_THROWS_AS(two.coordinator.draw_block(0, 4, noise), std::logic_error);
-  CHECK_THROWS_AS((void)two.coordinator.replay(4, all.scans(0, 4)), std::logic_error);
-  CHECK_THROWS_AS(idle.draw_block(0, 0, noise), std::logic_error);
+  CHECK_THROWS_AS((void)replay(fresh.coordinator, 4, all.scans(0, 4)), std::invalid_argument);
+  CHECK_THROWS_AS(draw_block(two.coordinator, 0, 4, noise), std::logic_error);
+  CHECK_THROWS_AS((void)replay(two.coordinator, 4, all.scans(0, 4)), std::logic_error);
+  CHECK_THROWS_AS(draw_block(idle, 0, 0, noise), std::logic_error);
 }
