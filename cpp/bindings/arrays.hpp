@@ -19,7 +19,19 @@ std::span<const T> as_span(const ArrayIn<T>& array) {
   return {array.data(), static_cast<std::size_t>(array.size())};
 }
 
+using Doubles = ArrayIn<double>;
+
 inline pybind11::ssize_t size(std::size_t n) { return static_cast<pybind11::ssize_t>(n); }
+
+/// A new vector with a copy of `values`.
+template <class T>
+pybind11::array_t<T> copied(std::span<const T> values) {
+  return pybind11::array_t<T>(size(values.size()), values.data());
+}
+template <class T>
+pybind11::array_t<T> copied(const std::vector<T>& values) {
+  return copied(std::span(values));
+}
 
 /// A new array of the given shape with a copy of `values`.
 template <class T>

@@ -5,6 +5,7 @@
 
 namespace numpygeons::bindings {
 
+void bind_math(pybind11::module_& module);
 void bind_random(pybind11::module_& module);
 void bind_tempering(pybind11::module_& module);
 void bind_evidence(pybind11::module_& module);

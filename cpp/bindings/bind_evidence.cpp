@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "arrays.hpp"
 #include "bind.hpp"
 #include "numpygeons/evidence/bennett.hpp"
 #include "numpygeons/evidence/curve.hpp"
@@ -33,10 +34,7 @@ namespace numpygeons::bindings {
 
 namespace {
 
-template <class T>
-using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
-using Doubles = Array<double>;
-using Labels = Array<std::uint32_t>;
+using Labels = ArrayIn<std::uint32_t>;
 
 /// The result of `compute`, which must touch no Python object, without holding the interpreter.
 template <class Compute>
@@ -46,7 +44,7 @@ auto unlocked(Compute compute) {
 }
 
 template <class T>
-MatrixView<const T> as_matrix(const Array<T>& array, const char* name) {
+MatrixView<const T> as_matrix(const ArrayIn<T>& array, const char* name) {
   if (array.ndim() != 2) {
     throw std::invalid_argument(std::string(name) + " has " + std::to_string(array.ndim()) +
                                 " dimensions: pass a matrix (n_scans, n_chains)");
@@ -55,7 +53,7 @@ MatrixView<const T> as_matrix(const Array<T>& array, const char* name) {
           static_cast<std::size_t>(array.shape(1))};
 }
 
-std::span<const double> as_span(const Doubles& array, const char* name) {
+std::span<const double> as_vector(const Doubles& array, const char* name) {
   if (array.ndim() != 1) {
     throw std::invalid_argument(std::string(name) + " has " + std::to_string(array.ndim()) +
                                 " dimensions: pass a vector");
@@ -63,20 +61,15 @@ std::span<const double> as_span(const Doubles& array, const char* name) {
   return {array.data(), static_cast<std::size_t>(array.shape(0))};
 }
 
-py::array_t<double> as_array(const std::vector<double>& values) {
-  return py::array_t<double>(static_cast<py::ssize_t>(values.size()), values.data());
-}
-
-py::array_t<double> as_array(const std::vector<double>& values, std::size_t n_columns) {
-  const auto columns = static_cast<py::ssize_t>(n_columns);
-  return py::array_t<double>({static_cast<py::ssize_t>(values.size()) / columns, columns},
-                             values.data());
+/// The rows of a matrix.
+py::array_t<double> in_rows(const std::vector<double>& values, std::size_t n_columns) {
+  return copied(values, {size(values.size() / n_columns), size(n_columns)});
 }
 
 /// A read-only property that copies a vector into an array.
 template <class Class, class Owner>
 void def_array(Class& cls, const char* name, std::vector<double> Owner::* member) {
-  cls.def_property_readonly(name, [member](const Owner& owner) { return as_array(owner.*member); });
+  cls.def_property_readonly(name, [member](const Owner& owner) { return copied(owner.*member); });
 }
 
 const char* method_name(EvidenceMethod method) {
@@ -129,7 +122,7 @@ void bind_round(py::module_& module) {
          std::optional<bool> reference_is_iid, double exponential_budget) {
         const auto log_ratios = as_matrix(v, "v");
         const auto labels = as_matrix(replicas, "replicas");
-        const auto schedule = as_span(betas, "betas");
+        const auto schedule = as_vector(betas, "betas");
         const bool iid = reference_is_iid.value_or(!schedule.empty() && schedule[0] == 0.0);
         return unlocked(
             [&] { return round_evidence(log_ratios, labels, schedule, iid, exponential_budget); });
@@ -170,11 +163,11 @@ void bind_curve(py::module_& module) {
          const Doubles& query_betas) {
         const auto log_ratios = as_matrix(v, "v");
         const auto labels = as_matrix(replicas, "replicas");
-        const auto schedule = as_span(betas, "betas");
-        const auto queries = as_span(query_betas, "query_betas");
+        const auto schedule = as_vector(betas, "betas");
+        const auto queries = as_vector(query_betas, "query_betas");
         const auto curve =
             unlocked([&] { return log_z_curve(log_ratios, labels, schedule, round, queries); });
-        return py::make_tuple(as_array(curve.log_z), as_array(curve.variance), as_array(curve.dof));
+        return py::make_tuple(copied(curve.log_z), copied(curve.variance), copied(curve.dof));
       },
       "v"_a, "replicas"_a, "betas"_a, "round"_a, "query_betas"_a);
   module.def(
@@ -183,7 +176,7 @@ void bind_curve(py::module_& module) {
          double beta_from, double beta_to) {
         const auto log_ratios = as_matrix(v, "v");
         const auto labels = as_matrix(replicas, "replicas");
-        const auto schedule = as_span(betas, "betas");
+        const auto schedule = as_vector(betas, "betas");
         const auto difference = unlocked([&] {
           return log_z_difference(log_ratios, labels, schedule, round, beta_from, beta_to);
         });
@@ -194,10 +187,10 @@ void bind_curve(py::module_& module) {
       "log_z_influence",
       [](const Doubles& v, const Doubles& betas, const RoundEvidence& round, double query_beta) {
         const auto log_ratios = as_matrix(v, "v");
-        const auto schedule = as_span(betas, "betas");
+        const auto schedule = as_vector(betas, "betas");
         const auto influence =
             unlocked([&] { return log_z_influence(log_ratios, schedule, round, query_beta); });
-        return as_array(influence, log_ratios.n_columns);
+        return in_rows(influence, log_ratios.n_columns);
       },
       "v"_a, "betas"_a, "round"_a, "query_beta"_a);
 }
@@ -207,18 +200,18 @@ void bind_pairs(py::module_& module) {
       "stepping_stone",
       [](const Doubles& v, const Doubles& betas) {
         const auto log_ratios = as_matrix(v, "v");
-        const auto schedule = as_span(betas, "betas");
+        const auto schedule = as_vector(betas, "betas");
         const auto stones = unlocked([&] { return stepping_stone(log_ratios, schedule); });
-        return py::make_tuple(as_array(stones.forward), as_array(stones.backward));
+        return py::make_tuple(copied(stones.forward), copied(stones.backward));
       },
       "v"_a, "betas"_a);
   module.def(
       "bennett",
       [](const Doubles& v, const Doubles& betas) {
         const auto log_ratios = as_matrix(v, "v");
-        const auto schedule = as_span(betas, "betas");
+        const auto schedule = as_vector(betas, "betas");
         const auto pairs = unlocked([&] { return bennett(log_ratios, schedule); });
-        return py::make_tuple(as_array(pairs.log_ratios), as_array(pairs.overlaps));
+        return py::make_tuple(copied(pairs.log_ratios), copied(pairs.overlaps));
       },
       "v"_a, "betas"_a);
 
@@ -234,7 +227,7 @@ void bind_pairs(py::module_& module) {
       "swap_statistics",
       [](const Doubles& v, const Doubles& betas) {
         const auto log_ratios = as_matrix(v, "v");
-        const auto schedule = as_span(betas, "betas");
+        const auto schedule = as_vector(betas, "betas");
         return unlocked([&] { return swap_statistics(log_ratios, schedule); });
       },
       "v"_a, "betas"_a);
@@ -243,7 +236,7 @@ void bind_pairs(py::module_& module) {
       [](const Doubles& v, const Labels& replicas) {
         const auto log_ratios = as_matrix(v, "v");
         const auto labels = as_matrix(replicas, "replicas");
-        return as_array(unlocked([&] { return energy_autocorrelation(log_ratios, labels); }));
+        return copied(unlocked([&] { return energy_autocorrelation(log_ratios, labels); }));
       },
       "v"_a, "replicas"_a);
 }
@@ -252,7 +245,7 @@ void bind_variances(py::module_& module) {
   module.def(
       "long_run_variance",
       [](const Doubles& series) {
-        const auto values = as_span(series, "series");
+        const auto values = as_vector(series, "series");
         const auto result = unlocked([&] { return long_run_variance(values); });
         return py::make_tuple(result.variance, result.dof, result.plain_variance);
       },
@@ -274,9 +267,9 @@ void bind_variances(py::module_& module) {
       [](const Doubles& v, const Doubles& betas, const Doubles& start, const Doubles& weights,
          std::size_t n_steps) {
         const auto log_ratios = as_matrix(v, "v");
-        const auto schedule = as_span(betas, "betas");
-        const auto f = as_span(start, "start");
-        const auto a = as_span(weights, "weights");
+        const auto schedule = as_vector(betas, "betas");
+        const auto f = as_vector(start, "start");
+        const auto a = as_vector(weights, "weights");
         if (f.size() != schedule.size() || a.size() != schedule.size()) {
           throw std::invalid_argument("start and weights need one entry per chain");
         }
@@ -287,7 +280,7 @@ void bind_variances(py::module_& module) {
           return std::pair(solution->f, mbar_influence(log_ratios, schedule, *solution,
                                                        solution->direction(f.size() - 1)));
         });
-        return py::make_tuple(as_array(fit), as_array(influence, schedule.size()));
+        return py::make_tuple(copied(fit), in_rows(influence, schedule.size()));
       },
       "v"_a, "betas"_a, "start"_a, "weights"_a, "n_steps"_a);
 }

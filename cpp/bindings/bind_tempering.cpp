@@ -9,11 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "arrays.hpp"
 #include "bind.hpp"
 #include "numpygeons/base/indices.hpp"
-#include "numpygeons/math/monotone_cubic.hpp"
-#include "numpygeons/math/normal_distribution.hpp"
-#include "numpygeons/math/portable_log.hpp"
 #include "numpygeons/tempering/barrier.hpp"
 #include "numpygeons/tempering/deo.hpp"
 #include "numpygeons/tempering/index_process.hpp"
@@ -27,21 +25,10 @@ namespace {
 
 namespace py = pybind11;
 
-using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
-using Indices = py::array_t<std::uint32_t, py::array::c_style | py::array::forcecast>;
-using Counts = py::array_t<std::uint64_t>;
-
-std::span<const double> span_of(const Doubles& array) {
-  return {array.data(), static_cast<std::size_t>(array.size())};
-}
-
-template <class Number>
-py::array_t<Number> array_of(std::span<const Number> values) {
-  return py::array_t<Number>(static_cast<py::ssize_t>(values.size()), values.data());
-}
+using Indices = ArrayIn<std::uint32_t>;
 
 Schedule schedule_of(const Doubles& betas) {
-  const auto span = span_of(betas);
+  const auto span = as_span(betas);
   return Schedule({span.begin(), span.end()});
 }
 
@@ -56,32 +43,6 @@ py::array_t<std::uint32_t> array_of_indices(std::span<const Index> indices) {
   py::array_t<std::uint32_t> out(static_cast<py::ssize_t>(indices.size()));
   for (std::size_t i = 0; i < indices.size(); ++i) out.mutable_data()[i] = indices[i].value;
   return out;
-}
-
-void bind_math(py::module_& tempering) {
-  tempering.def("portable_log", py::vectorize(&portable_log), py::arg("x"),
-                "log(x), the same bits on every platform.");
-  tempering.def("normal_cdf", py::vectorize(&normal_cdf), py::arg("x"),
-                "P(X <= x), X from N(0, 1).");
-  tempering.def("normal_quantile", py::vectorize(&normal_quantile), py::arg("p"),
-                "The inverse of normal_cdf.");
-  tempering.def("erf_inverse", py::vectorize(&erf_inverse), py::arg("x"), "The inverse of erf.");
-  tempering.def("erfc_inverse", py::vectorize(&erfc_inverse), py::arg("q"), "The inverse of erfc.");
-  tempering.def(
-      "monotone_cubic",
-      [](const Doubles& x, const Doubles& y, const Doubles& at) {
-        const MonotoneCubic curve(span_of(x), span_of(y));
-        return py::vectorize([&](double where) { return curve.value(where); })(at);
-      },
-      py::arg("x"), py::arg("y"), py::arg("at"), "The monotone cubic through (x, y), evaluated.");
-  tempering.def(
-      "monotone_cubic_derivative",
-      [](const Doubles& x, const Doubles& y, const Doubles& at) {
-        const MonotoneCubic curve(span_of(x), span_of(y));
-        return py::vectorize([&](double where) { return curve.derivative(where); })(at);
-      },
-      py::arg("x"), py::arg("y"), py::arg("at"),
-      "The derivative of the monotone cubic through (x, y).");
 }
 
 void bind_swaps(py::module_& tempering) {
@@ -128,7 +89,7 @@ void bind_swaps(py::module_& tempering) {
           "apply_swaps",
           [](IndexProcess& self, std::uint64_t scan, const Doubles& acceptances,
              const Doubles& uniforms) {
-            return self.apply_swaps(scan, span_of(acceptances), span_of(uniforms));
+            return self.apply_swaps(scan, as_span(acceptances), as_span(uniforms));
           },
           py::arg("scan"), py::arg("acceptances"), py::arg("uniforms"),
           "Swap the active pairs with uniform < acceptance; the number of swaps.");
@@ -140,17 +101,17 @@ void bind_swaps(py::module_& tempering) {
           "record", [](RoundTrips& self, const Indices& chains) { self.record(chains_of(chains)); },
           py::arg("chains"), "Record the chain of each replica, before the swap.")
       .def_property_readonly(
-          "restarts", [](const RoundTrips& self) { return array_of(self.restarts()); },
+          "restarts", [](const RoundTrips& self) { return copied(self.restarts()); },
           "Tempered restarts of each replica.")
       .def_property_readonly(
-          "round_trips", [](const RoundTrips& self) { return array_of(self.round_trips()); },
+          "round_trips", [](const RoundTrips& self) { return copied(self.round_trips()); },
           "Round trips of each replica.")
       .def_property_readonly("n_restarts", &RoundTrips::n_restarts)
       .def_property_readonly("n_round_trips", &RoundTrips::n_round_trips);
 }
 
 void bind_schedules(py::module_& tempering) {
-  const auto betas_of = [](const Schedule& schedule) { return array_of(schedule.betas()); };
+  const auto betas_of = [](const Schedule& schedule) { return copied(schedule.betas()); };
   tempering.def(
       "check_schedule", [betas_of](const Doubles& betas) { return betas_of(schedule_of(betas)); },
       py::arg("betas"), "The betas, if they are a schedule.");
@@ -161,14 +122,14 @@ void bind_schedules(py::module_& tempering) {
   tempering.def(
       "reference_rejection",
       [](const Doubles& sorted_v, double beta) {
-        return reference_rejection(span_of(sorted_v), beta);
+        return reference_rejection(as_span(sorted_v), beta);
       },
       py::arg("sorted_v"), py::arg("beta"),
       "Mean rejection between reference and beta, from reference draws.");
   tempering.def(
       "initial_schedule",
       [betas_of](std::size_t n_chains, const Doubles& sorted_v) {
-        return betas_of(initial_schedule(n_chains, span_of(sorted_v)));
+        return betas_of(initial_schedule(n_chains, as_span(sorted_v)));
       },
       py::arg("n_chains"), py::arg("sorted_v"),
       "The schedule of the first round, from reference draws.");
@@ -177,14 +138,14 @@ void bind_schedules(py::module_& tempering) {
       [betas_of](const Doubles& betas, const Doubles& rejections, std::uint64_t n_scans,
                  const Doubles& sorted_v) {
         return betas_of(
-            tuned_schedule(schedule_of(betas), span_of(rejections), n_scans, span_of(sorted_v)));
+            tuned_schedule(schedule_of(betas), as_span(rejections), n_scans, as_span(sorted_v)));
       },
       py::arg("betas"), py::arg("rejections"), py::arg("n_scans"), py::arg("sorted_v"),
       "The next schedule: equal shares of 2 erfinv(r).");
   tempering.def(
       "equal_rejection_schedule",
       [betas_of](const Doubles& betas, const Doubles& rejections) {
-        return betas_of(equal_rejection_schedule(schedule_of(betas), span_of(rejections)));
+        return betas_of(equal_rejection_schedule(schedule_of(betas), as_span(rejections)));
       },
       py::arg("betas"), py::arg("rejections"),
       "The next schedule of the classical rule: equal shares of r.");
@@ -192,7 +153,7 @@ void bind_schedules(py::module_& tempering) {
 
 void bind_barrier(py::module_& tempering) {
   const auto barrier_of = [](const Doubles& betas, const Doubles& rejections) {
-    return Barrier(schedule_of(betas), span_of(rejections));
+    return Barrier(schedule_of(betas), as_span(rejections));
   };
   tempering.def(
       "global_barrier",
@@ -218,11 +179,11 @@ void bind_barrier(py::module_& tempering) {
       "The derivative of the cumulative barrier.");
   tempering.def(
       "extrapolated_barrier",
-      [](const Doubles& acceptances) { return extrapolated_barrier(span_of(acceptances)); },
+      [](const Doubles& acceptances) { return extrapolated_barrier(as_span(acceptances)); },
       py::arg("acceptances"), "The barrier of many chains, from the acceptances of a few.");
   tempering.def(
       "ideal_restart_rate",
-      [](const Doubles& rejections) { return ideal_restart_rate(span_of(rejections)); },
+      [](const Doubles& rejections) { return ideal_restart_rate(as_span(rejections)); },
       py::arg("rejections"),
       "Restarts per scan where every chain forgets its state between two scans.");
 }
@@ -232,7 +193,6 @@ void bind_barrier(py::module_& tempering) {
 void bind_tempering(py::module_& module) {
   py::module_ tempering =
       module.def_submodule("tempering", "Swaps, trips, barrier and schedule: pure functions.");
-  bind_math(tempering);
   bind_swaps(tempering);
   bind_schedules(tempering);
   bind_barrier(tempering);

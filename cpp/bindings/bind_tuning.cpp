@@ -10,7 +10,6 @@
 
 #include "arrays.hpp"
 #include "bind.hpp"
-#include "numpygeons/math/normal_mixture.hpp"
 #include "numpygeons/tuning/adaptation.hpp"
 #include "numpygeons/tuning/proposals.hpp"
 #include "numpygeons/tuning/tempered_sample.hpp"
@@ -111,21 +110,6 @@ void bind_samples(py::module_& module) {
       },
       "v"_a, "log_mixture"_a, "beta"_a, "n_points"_a, "least_size"_a,
       "Indices of recorded states that together stand for the density at `beta`.");
-  module.def(
-      "fit_normal_mixture",
-      [](const ArrayIn<double>& points, std::size_t n_components, std::size_t n_steps) {
-        if (points.ndim() != 2)
-          throw std::invalid_argument("points must have shape (n, dimension): got " +
-                                      std::to_string(points.ndim()) + " axes");
-        const auto dimension = static_cast<std::size_t>(points.shape(1));
-        const NormalMixture m =
-            fit_normal_mixture(as_span(points), dimension, n_components, n_steps);
-        const py::ssize_t k = size(n_components), d = size(dimension);
-        return py::make_tuple(copied(m.log_weights, {k}), copied(m.means, {k, d}),
-                              copied(m.factors, {k, d, d}), copied(m.whiteners, {k, d, d}));
-      },
-      "points"_a, "n_components"_a, "n_steps"_a,
-      "(log weights, means, factors, whiteners) of a mixture of normals fitted to points.");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 PYBIND11_MODULE(_core, module) {
   module.doc() = "The compiled core of numpygeons.";
+  numpygeons::bindings::bind_math(module);
   numpygeons::bindings::bind_random(module);
   numpygeons::bindings::bind_tempering(module);
   numpygeons::bindings::bind_evidence(module);

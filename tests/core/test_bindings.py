@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numpygeons import _core
-from numpygeons._core import engine, random, tempering, tuning
+from numpygeons._core import engine, math, random, tempering, tuning
 from support import program
 
 
@@ -117,6 +117,6 @@ def test_a_partner_belongs_to_a_chain_that_is_there():
 
 def test_points_are_a_matrix_and_counts_are_whole():
     with pytest.raises(ValueError, match="points must have shape"):
-        tuning.fit_normal_mixture(np.zeros(4), 1, 1)
+        math.fit_normal_mixture(np.zeros(4), 1, 1)
     with pytest.raises(ValueError, match="each size must be at most"):
         random.normals_in_fills(1, random.Purpose.explore, 0, 1, 1, [2**63, 2**63])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numpygeons._core.tempering import monotone_cubic, monotone_cubic_derivative
+from numpygeons._core.math import monotone_cubic, monotone_cubic_derivative
 
 ends = st.floats(0, 1)
 steps = st.lists(st.tuples(st.floats(1e-3, 10), st.floats(0, 10)), min_size=1, max_size=12)

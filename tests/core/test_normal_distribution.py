@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import special
 
-from numpygeons._core.tempering import erf_inverse, erfc_inverse, normal_cdf, normal_quantile
+from numpygeons._core.math import erf_inverse, erfc_inverse, normal_cdf, normal_quantile
 
 SMALL = 10.0 ** -np.arange(0, 307, 0.37)
 

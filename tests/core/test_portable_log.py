@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numpygeons._core.tempering import portable_log
+from numpygeons._core.math import portable_log
 
 
 def test_the_logarithm_is_right_to_two_units_in_the_last_place():

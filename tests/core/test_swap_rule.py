@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
+from numpygeons._core.math import portable_log
 from numpygeons._core.tempering import (
     accepts_swap,
     deo_partner,
     linear_log_ratio,
     linear_swap_acceptance,
     linear_swap_log_ratio,
-    portable_log,
     swap_acceptance,
 )
 

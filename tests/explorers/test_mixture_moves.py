@@ -174,7 +174,7 @@ def test_a_fit_finds_two_normals_of_unlike_shape():
     means = np.array([[0.0, 0.0], [8.0, -20.0]])
     which = (np.arange(n) % 4 == 0).astype(int)
     x = means[which] + np.einsum("nij,nj->ni", factors[which], rng.normal(size=(n, 2)))
-    log_weights, fitted_means, fitted, inverses = _core.tuning.fit_normal_mixture(x, 2, 20)
+    log_weights, fitted_means, fitted, inverses = _core.math.fit_normal_mixture(x, 2, 20)
     order = np.argsort(fitted_means[:, 0])
     np.testing.assert_allclose(np.exp(log_weights[order]), [0.75, 0.25], rtol=1e-3)
     np.testing.assert_allclose(fitted_means[order], means, atol=0.5)
@@ -185,13 +185,13 @@ def test_a_fit_finds_two_normals_of_unlike_shape():
 
 def test_a_fit_stands_coordinates_that_do_not_move_and_repeated_points():
     x = np.repeat([[1.0, 2.0, 5.0], [1.0, 3.0, 5.0]], 20, axis=0)
-    for part in _core.tuning.fit_normal_mixture(x, 4, 10):
+    for part in _core.math.fit_normal_mixture(x, 4, 10):
         assert np.all(np.isfinite(part))
 
 
 def test_a_fit_needs_as_many_points_as_components():
     with pytest.raises(ValueError, match="needs as many points"):
-        _core.tuning.fit_normal_mixture(np.zeros((3, 2)), 4, 10)
+        _core.math.fit_normal_mixture(np.zeros((3, 2)), 4, 10)
 
 
 def test_states_of_all_chains_stand_for_a_beta_between_them():
@@ -257,7 +257,7 @@ def test_a_fit_to_one_normal_has_no_modes_apart():
     rng = np.random.default_rng(8)
     for dimension in (3, 10, 30):
         fits = [
-            _core.tuning.fit_normal_mixture(rng.normal(size=(512, dimension)), 8, 20)
+            _core.math.fit_normal_mixture(rng.normal(size=(512, dimension)), 8, 20)
             for _ in range(5)
         ]
         assert not np.any(

@@ -5,6 +5,7 @@ from typing import Never
 from numpygeons._core import comm as comm
 from numpygeons._core import engine as engine
 from numpygeons._core import evidence as evidence
+from numpygeons._core import math as math
 from numpygeons._core import random as random
 from numpygeons._core import tempering as tempering
 from numpygeons._core import tuning as tuning

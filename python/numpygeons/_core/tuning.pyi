@@ -45,6 +45,3 @@ def tempered_sample(
     n_points: int,
     least_size: float,
 ) -> npt.NDArray[np.uint64]: ...
-def fit_normal_mixture(
-    points: npt.ArrayLike, n_components: int, n_steps: int
-) -> tuple[_Floats, _Floats, _Floats, _Floats]: ...

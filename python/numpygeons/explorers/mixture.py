@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numpygeons._core import tuning as core
+from numpygeons._core.math import fit_normal_mixture
 from numpygeons.arrays import Array, Floats
 from numpygeons.explorers.base import RoundOutcome
 from numpygeons.explorers.tables import Table
@@ -119,8 +120,8 @@ def fitted_mixtures(
     for chain, beta in enumerate(outcome.new_betas):
         if beta > 0 and (chain == len(scales) - 1 or not target_alone):
             chosen = core.tempered_sample(v, log_mixture, beta, N_POINTS, least)
-            log_weights[chain], means[chain], factors[chain], inverses[chain] = (
-                core.fit_normal_mixture(x[chosen], n_components, N_STEPS)
+            log_weights[chain], means[chain], factors[chain], inverses[chain] = fit_normal_mixture(
+                x[chosen], n_components, N_STEPS
             )
     return _mixtures(log_weights, means, factors, inverses)
 

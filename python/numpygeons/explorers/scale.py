@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numpygeons._core import tuning as core
+from numpygeons._core.math import fit_normal_mixture
 from numpygeons.arrays import Floats
 from numpygeons.explorers.base import RoundOutcome
 
@@ -71,7 +72,7 @@ def covariance_factors(outcome: RoundOutcome, scales: Floats) -> Floats:
             corners = np.sqrt(weight * dimension) * np.diag(scales[chain])
             centre = np.sum(points, axis=0) / len(points)
             points = np.concatenate([points, centre + corners, centre - corners])
-            factors[chain] = core.fit_normal_mixture(points, 1, 1)[2][0]
+            factors[chain] = fit_normal_mixture(points, 1, 1)[2][0]
     return factors
 
 
