@@ -19,7 +19,7 @@ CORE_LAYERS = {
     "math": {"base"},
     "random": {"base", "math"},
     "tempering": {"base", "math", "random"},
-    "evidence": {"base", "math", "random"},
+    "evidence": {"base", "math", "random", "tempering"},
     "tuning": {"base", "math", "random"},
     "comm": {"base", "math", "random"},
     "engine": {"base", "math", "random", "tempering", "evidence", "tuning", "comm"},

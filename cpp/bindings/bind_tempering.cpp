@@ -183,8 +183,8 @@ void bind_barrier(py::module_& tempering) {
       py::arg("acceptances"), "The barrier of many chains, from the acceptances of a few.");
   tempering.def(
       "ideal_restart_rate",
-      [](const Doubles& rejections) { return ideal_restart_rate(as_span(rejections)); },
-      py::arg("rejections"),
+      [](const Doubles& acceptances) { return ideal_restart_rate(as_span(acceptances)); },
+      py::arg("acceptances"),
       "Restarts per scan where every chain forgets its state between two scans.");
 }
 

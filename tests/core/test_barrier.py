@@ -104,13 +104,21 @@ def test_one_chain_has_no_barrier_and_no_restarts():
     [(3, 1.2642, 0.1127), (10, 1.5150, 0.1772), (40, 1.5312, 0.1928), (15, 3.6281, 0.0848)],
 )
 def test_the_ideal_restart_rate_is_the_published_one(n_chains, sum_of_r, rate):
-    rejections = np.full(n_chains - 1, sum_of_r / (n_chains - 1))
-    assert ideal_restart_rate(rejections) == pytest.approx(rate, abs=6e-5)
+    acceptances = np.full(n_chains - 1, 1 - sum_of_r / (n_chains - 1))
+    assert ideal_restart_rate(acceptances) == pytest.approx(rate, abs=6e-5)
 
 
 def test_always_accepting_restarts_every_other_scan_and_never_accepting_never():
-    assert ideal_restart_rate([0.0, 0.0]) == 0.5
-    assert ideal_restart_rate([0.0, 1.0]) == 0.0
+    assert ideal_restart_rate([1.0, 1.0]) == 0.5
+    assert ideal_restart_rate([1.0, 0.0]) == 0.0
+    assert ideal_restart_rate([0.5, 1e-320]) == pytest.approx(0.0, abs=1e-300)
+
+
+def test_the_ideal_restart_rate_is_that_of_the_formula():
+    assert ideal_restart_rate([0.8, 0.5]) == pytest.approx(1 / (2 + 2 * (0.25 + 1.0)), rel=1e-15)
+    for bad in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match=r"acceptances must lie in \[0, 1\]"):
+            ideal_restart_rate([0.5, bad])
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_independent_swaps_restart_at_the_ideal_rate(n_chains, rejection):
         before = trips.n_restarts
         run(n_chains, 2000, 1 - rejection, rng, trips, process)
         rates.append((trips.n_restarts - before) / 2000)
-    ideal = ideal_restart_rate([rejection] * (n_chains - 1))
+    ideal = ideal_restart_rate([1 - rejection] * (n_chains - 1))
     assert stats.ttest_1samp(rates, ideal).pvalue > 1e-6
     assert stats.ttest_1samp(rates, ideal * 1.1).pvalue < 1e-6
 

@@ -9,7 +9,6 @@ import pytest
 from numpygeons import HMC, AutoMALA, pigeons
 from numpygeons.explorers.base import RoundOutcome
 from numpygeons.explorers.effort import UNKNOWN_LOSS, best_effort, loss_of_correlation
-from numpygeons.rounds.measurement import ideal_restarts
 from support.small_models import eight_schools
 
 BETAS = np.array([0.0, 0.3, 1.0])
@@ -30,13 +29,6 @@ def outcome(rho, restarts=0.1, ideal=0.2, n_scans=1024):
         restarts=restarts,
         ideal_restarts=ideal,
     )
-
-
-def test_ideal_restarts_are_those_of_the_formula():
-    rejections = np.array([0.2, 0.5])
-    assert ideal_restarts(1 - rejections) == pytest.approx(1 / (2 + 2 * (0.25 + 1.0)))
-    assert ideal_restarts(np.array([0.5, 0.0])) == 0
-    assert np.isnan(ideal_restarts(np.array([])))
 
 
 def test_the_loss_is_measured_where_there_are_restarts():

@@ -12,6 +12,7 @@
 #include "numpygeons/evidence/mbar.hpp"
 #include "numpygeons/evidence/swap_statistics.hpp"
 #include "numpygeons/evidence/tours.hpp"
+#include "numpygeons/tempering/barrier.hpp"
 
 namespace numpygeons {
 
@@ -90,11 +91,10 @@ void add(std::vector<Flag>& flags, std::optional<Flag> flag) {
   if (flag) flags.push_back(std::move(*flag));
 }
 
-/// Syed et al. 2022, section 3: 1 / (2 + 2 sum r / (1 - r)) per scan.
+/// Of the whole round.
 double ideal_restarts(const Round& round) {
-  double odds = 0.0;
-  for (const double a : swap_statistics(round.v, round.betas).acceptance) odds += (1.0 - a) / a;
-  return static_cast<double>(round.v.n_rows) / (2.0 + 2.0 * odds);
+  const SwapStatistics swaps = swap_statistics(round.v, round.betas);
+  return static_cast<double>(round.v.n_rows) * ideal_restart_rate(swaps.acceptance);
 }
 
 void add_flags(const Round& round, RoundEvidence& result) {

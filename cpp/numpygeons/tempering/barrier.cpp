@@ -12,6 +12,15 @@
 
 namespace numpygeons {
 
+namespace {
+
+void check_acceptance(double acceptance) {
+  if (!(acceptance >= 0.0 && acceptance <= 1.0))
+    throw std::invalid_argument("acceptances must lie in [0, 1]: got " + to_text(acceptance));
+}
+
+}  // namespace
+
 void check_rejections(std::span<const double> rejections, std::size_t n_chains) {
   if (rejections.size() + 1 != n_chains)
     throw std::invalid_argument(
@@ -39,18 +48,19 @@ double Barrier::local(double beta) const { return curve_ ? curve_->derivative(be
 double extrapolated_barrier(std::span<const double> acceptances) {
   double sum = 0.0;
   for (const double acceptance : acceptances) {
-    if (!(acceptance >= 0.0 && acceptance <= 1.0))
-      throw std::invalid_argument("acceptances must lie in [0, 1]: got " + to_text(acceptance));
+    check_acceptance(acceptance);
     sum += erfc_inverse(std::max(acceptance, 1e-300));
   }
   return sum * 2.0 * std::numbers::inv_sqrtpi;
 }
 
-double ideal_restart_rate(std::span<const double> rejections) {
-  check_rejections(rejections, rejections.size() + 1);
-  if (rejections.empty()) return 0.0;
+double ideal_restart_rate(std::span<const double> acceptances) {
+  if (acceptances.empty()) return 0.0;
   double odds = 0.0;
-  for (const double r : rejections) odds += r / (1.0 - r);  // inf at r = 1
+  for (const double acceptance : acceptances) {
+    check_acceptance(acceptance);
+    odds += (1.0 - acceptance) / acceptance;  // inf where the pair never accepts
+  }
   return 1.0 / (2.0 + 2.0 * odds);
 }
 

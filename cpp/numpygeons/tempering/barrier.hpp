@@ -44,9 +44,10 @@ class Barrier {
 [[nodiscard]] double extrapolated_barrier(std::span<const double> acceptances);
 
 /// Restarts per scan, of all replicas together, where every chain forgets its state between two
-/// scans: 1 / (2 + 2 sum r / (1 - r)). 0 where a pair rejects always, and for no pair: one chain
-/// has no restarts. Throws std::invalid_argument for rates outside [0, 1].
-/// Source: Syed et al. 2022, section 3.
-[[nodiscard]] double ideal_restart_rate(std::span<const double> rejections);
+/// scans, from the mean acceptances a of the pairs: 1 / (2 + 2 sum (1 - a) / a). 0 where a pair
+/// never accepts, and for no pair: one chain has no restarts. Throws std::invalid_argument for
+/// acceptances outside [0, 1].
+/// Source: Syed et al. 2022, theorem 1, with the rejections r = 1 - a.
+[[nodiscard]] double ideal_restart_rate(std::span<const double> acceptances);
 
 }  // namespace numpygeons

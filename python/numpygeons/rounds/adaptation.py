@@ -9,13 +9,12 @@ import numpy as np
 
 from numpygeons._core.engine import RoundData
 from numpygeons._core.evidence import RoundEvidence
-from numpygeons._core.tempering import tuned_schedule
+from numpygeons._core.tempering import ideal_restart_rate, tuned_schedule
 from numpygeons.arrays import Floats
 from numpygeons.explorers.base import Explorer, RoundOutcome, Snapshots
 from numpygeons.explorers.checks import check_adapted
 from numpygeons.explorers.scale import carried_over, neighbour_variances
 from numpygeons.records import RoundRecord
-from numpygeons.rounds.measurement import ideal_restarts
 from numpygeons.rounds.run_state import Between
 
 ENOUGH_VISITS = 8  # scans from which on the moments of a round are worth using
@@ -50,7 +49,7 @@ def adapted(
         snapshots=_snapshots(data, evidence),
         energy_ac1=record.energy_ac1,
         restarts=record.n_restarts / record.n_scans,
-        ideal_restarts=ideal_restarts(record.swap_acceptance),
+        ideal_restarts=ideal_restart_rate(record.swap_acceptance),
     )
     centres, scales = _units(before, outcome)
     tuning = explorer.adapt(before.tuning, outcome)

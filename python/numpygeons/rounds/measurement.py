@@ -15,18 +15,6 @@ from numpygeons.arrays import Floats
 from numpygeons.records import RoundRecord, ZeroLikelihood, as_flag
 
 
-def ideal_restarts(swap_acceptance: Floats) -> float:
-    """Restarts per scan if exploring drew V afresh, from the pairs' mean acceptances.
-
-    Source: Syed et al. (2022), theorem 1: 1 / (2 + 2 sum r / (1 - r)), r the rejections. NaN
-    without pairs, 0 where a pair never swaps.
-    """
-    if len(swap_acceptance) == 0:
-        return float("nan")
-    with np.errstate(divide="ignore"):
-        return float(1 / (2 + 2 * np.sum((1 - swap_acceptance) / swap_acceptance)))
-
-
 def measure(
     data: RoundData,
     betas: Floats,
