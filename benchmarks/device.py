@@ -17,9 +17,9 @@ import statistics
 import time
 from typing import Any
 
-import overhead_models
-from efficiency import names
-from overhead import line, machine, print_head
+from common import overhead_problems
+from common.machine import machine
+from common.tables import line, names, print_head
 
 COLUMNS = ("model", "explorer", "driver", "chains", "µs per scan", "per replica")
 DEFAULT_MODELS = "eight_schools_10,logistic_regression"
@@ -36,7 +36,7 @@ def seconds_per_scan(
     from numpygeons.settings import Settings
     from numpygeons.target.path import as_path
 
-    problem = overhead_models.problem(name)
+    problem = overhead_problems.problem(name)
     path = as_path(numpygeons.NumPyroPath(problem.model, problem.model_args))
     n_threads = options.threads if driver == "fused" else 1
     settings = Settings(n_chains=n_chains, driver=driver)
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", default=DEFAULT_MODELS, help=",".join(overhead_models.TITLES))
+    parser.add_argument("--models", default=DEFAULT_MODELS, help=",".join(overhead_problems.TITLES))
     parser.add_argument("--explorers", default="HMC,AutoMALA")
     parser.add_argument("--drivers", default="")
     parser.add_argument("--chains", default="10,100,1000")
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="per figure, which is their median")
     parser.add_argument("--threads", type=int, default=1, help="of the fused driver")
     options = parser.parse_args()
-    models = names(options.models, tuple(overhead_models.TITLES))
+    models = names(options.models, tuple(overhead_problems.TITLES))
     import jax
 
     import numpygeons
@@ -77,14 +77,14 @@ def main() -> None:
     print(f"{machine()}\n{device.platform}: {device.device_kind}{threads}\n")
     print_head(COLUMNS)
     for name in models:
-        jax.config.update("jax_enable_x64", overhead_models.uses_x64(name))
+        jax.config.update("jax_enable_x64", overhead_problems.uses_x64(name))
         for explorer in options.explorers.split(","):
             for n_chains in map(int, options.chains.split(",")):
                 for driver in drivers:
                     taken = 1e6 * seconds_per_scan(
                         name, getattr(numpygeons, explorer)(), driver, n_chains, options
                     )
-                    cells = [overhead_models.TITLES[name], explorer, driver, f"{n_chains:,}"]
+                    cells = [overhead_problems.TITLES[name], explorer, driver, f"{n_chains:,}"]
                     cells += [f"{taken:,.1f}", f"{taken / n_chains:.3f}"]
                     print(line(cells, len(COLUMNS)), flush=True)
 

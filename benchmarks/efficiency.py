@@ -9,23 +9,23 @@ Each method of each problem runs in a process of its own, one after another.
 """
 
 import argparse
-import importlib.metadata
 import importlib.util
-import os
-import platform
 import statistics
 import sys
 import time
 from typing import Any
 
-import apart
-import efficiency_problems
 import numpy as np
-from efficiency_methods import METHODS
-from efficiency_problems import TITLES, Problem
-from efficiency_runs import Run
 
-FEW_FAMILIES = 20
+from common import efficiency_problems, own_process
+from common.efficiency_problems import TITLES
+from common.ess import min_ess
+from common.machine import machine
+from common.problem import Problem
+from common.run import Run
+from common.tables import line, names, number, print_head
+from peers.methods import METHODS
+
 COLUMNS = (
     "problem",
     "method",
@@ -43,45 +43,6 @@ COLUMNS = (
 )
 
 # ------------------------------------------------------------------ one problem, one method
-
-
-def min_ess(run: Run) -> float:
-    """The smallest bulk ESS of a coordinate.
-
-    It is made of ranks, so it is the same in constrained space as in unconstrained space, where
-    one coordinate is a rising function of the other, as in all these problems.
-    """
-    if run.ess is not None:
-        return run.ess
-    columns = [
-        column
-        for value in run.samples.values()
-        for column in np.moveaxis(value.reshape(*value.shape[:2], -1), -1, 0)
-    ]
-    if run.families is not None:
-        return min(genealogical_ess(column[0], run.families) for column in columns)
-    import arviz
-
-    return min(float(arviz.ess(column, method="bulk")) for column in columns)
-
-
-def genealogical_ess(values: np.ndarray, families: np.ndarray) -> float:
-    """ESS of equally weighted particles, from the variance of their mean between families.
-
-    The sum over families of squared sums, divided by the square of the number of particles,
-    estimates that variance (Chan and Lai 2013; Lee and Whiteley 2018); as in the bulk ESS of
-    series, values are replaced by the normal scores of their ranks. Where hardly a family is
-    left that says nothing, and the result is their effective number.
-    """
-    from scipy import stats
-
-    n = len(values)
-    n_effective = n**2 / np.sum(np.bincount(families, minlength=n) ** 2.0)
-    if n_effective < FEW_FAMILIES:
-        return float(n_effective)
-    scores = stats.norm.ppf((stats.rankdata(values) - 0.375) / (n + 0.25))
-    sums = np.bincount(families, weights=scores - scores.mean(), minlength=n)
-    return float(n**2 * scores.var() / np.sum(sums**2))
 
 
 def mean_and_sd(run: Run, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +89,7 @@ def work(problem_name: str, method: str, n_seeds: int, started: float) -> None:
         begin = started if seed == 1 else time.time()
         result = run(seed)
         figures = measured(problem, result, time.time() - begin)
-        apart.give(figures)
+        own_process.give(figures)
 
 
 # ---------------------------------------------------------------------------------- the table
@@ -141,7 +102,7 @@ def run_apart(
     package = METHODS[method]
     if importlib.util.find_spec(package.module) is None:
         return [], f"not installed (pip install {package.package})"
-    return apart.run_apart([__file__, "--worker", problem, method, str(n_seeds)], timeout)
+    return own_process.run_apart([__file__, "--worker", problem, method, str(n_seeds)], timeout)
 
 
 def row(problem: str, method: str, rows: list[dict[str, Any]], n_seeds: int) -> list[str]:
@@ -149,7 +110,7 @@ def row(problem: str, method: str, rows: list[dict[str, Any]], n_seeds: int) -> 
     warm = rows[1:]
 
     def values(name: str, of: list[dict[str, Any]]) -> list[float]:
-        return [line[name] for line in of if line[name] is not None]
+        return [one[name] for one in of if one[name] is not None]
 
     def median(name: str, of: list[dict[str, Any]]) -> str:
         found = values(name, of)
@@ -177,38 +138,13 @@ def row(problem: str, method: str, rows: list[dict[str, Any]], n_seeds: int) -> 
     ]
 
 
-def number(value: float) -> str:
-    """Three digits, or all of those before the point."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def versions() -> str:
-    names = ["jax", "numpy", *(method.package for method in METHODS.values())]
-    found = []
-    for name in names:
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return ", ".join(found)
-
-
-def names(text: str, known: tuple[str, ...]) -> list[str]:
-    chosen = text.split(",") if text else list(known)
-    for name in chosen:
-        if name not in known:
-            raise SystemExit(f"unknown name {name!r}; there are {', '.join(known)}")
-    return chosen
-
-
 def table(problems: list[str], methods: list[str], n_seeds: int, timeout: float) -> None:
-    print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs: {versions()}\n")
-    print("| " + " | ".join(COLUMNS) + " |")
-    print("|" + " --- |" * len(COLUMNS), flush=True)
+    print(f"{machine()}\n")
+    print_head(COLUMNS)
     for name in problems:
         absent = efficiency_problems.missing(name)
         if absent:
-            print("| " + " | ".join([TITLES[name], absent, *[""] * (len(COLUMNS) - 2)]) + " |")
+            print(line([TITLES[name], absent], len(COLUMNS)), flush=True)
             continue
         for method in methods:
             title = METHODS[method].title
@@ -217,8 +153,7 @@ def table(problems: list[str], methods: list[str], n_seeds: int, timeout: float)
                 cells = row(TITLES[name], title, rows, n_seeds)
             else:
                 cells = [TITLES[name], title, trouble or "no result"]
-                cells += [""] * (len(COLUMNS) - len(cells))
-            print("| " + " | ".join(cells) + " |", flush=True)
+            print(line(cells, len(COLUMNS)), flush=True)
 
 
 def main() -> None:

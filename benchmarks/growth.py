@@ -13,11 +13,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import apart
-import overhead_models
-from efficiency import number
-from overhead import line, machine, peak_mb, print_head
-from overhead_timing import LEAST_SECONDS
+from common import overhead_problems, own_process
+from common.machine import machine, peak_mb
+from common.round_timing import LEAST_SECONDS, timing
+from common.tables import line, number, print_head
 
 SIZES = {
     "chains": (3, 10, 30, 100, 300, 1000),
@@ -36,14 +35,12 @@ COLUMNS = (
 
 def point(kind: str, size: int, runs: int, least_seconds: float) -> None:
     """Gives the figures of one size."""
-    from overhead_timing import timing
-
     if kind == "chains":
-        problem = replace(overhead_models.eight_schools_problem(), n_chains=size)
+        problem = replace(overhead_problems.eight_schools_problem(), n_chains=size)
     else:
-        problem = overhead_models.conjugate_normal_problem(size)
+        problem = overhead_problems.conjugate_normal_problem(size)
     found = asdict(timing(problem, runs, least_seconds))
-    apart.give(found | {"size": size, "chains": problem.n_chains, "peak_mb": peak_mb()})
+    own_process.give(found | {"size": size, "chains": problem.n_chains, "peak_mb": peak_mb()})
 
 
 def row(point: dict[str, Any]) -> list[str]:
@@ -112,7 +109,7 @@ def main() -> None:
                 continue
             arguments = [__file__, "--point", kind, str(size)]
             arguments += [str(options.runs), str(options.seconds)]
-            found, trouble = apart.run_apart(arguments)
+            found, trouble = own_process.run_apart(arguments)
             points[kind] += found
             cells = row(found[0]) if found else [f"{size:,}", trouble or "no result"]
             print(line(cells, len(COLUMNS) + 1), flush=True)

@@ -11,15 +11,15 @@ import argparse
 import statistics
 import sys
 
-import apart
 import numpy as np
-import overhead_models
-from efficiency import names, number
-from efficiency_problems import Problem
-from overhead import line, machine, print_head
-from overhead_timing import LEAST_SECONDS, long_enough, runner
 
-TITLES = overhead_models.TITLES | {
+from common import overhead_problems, own_process
+from common.machine import machine
+from common.problem import Problem
+from common.round_timing import LEAST_SECONDS, long_enough, runner
+from common.tables import line, names, number, print_head
+
+TITLES = overhead_problems.TITLES | {
     "gp_20": "Gaussian process of 20 points, f32",
     "gp_100": "Gaussian process of 100 points, f32",
     "network_200": "neural network, 200 x 10, 20 hidden units, f32",
@@ -42,7 +42,7 @@ def problem(name: str) -> Problem:
         return gaussian_process(int(size))
     if kind == "network":
         return neural_network(int(size), {200: 20, 2000: 50}[int(size)])
-    return overhead_models.problem(name)
+    return overhead_problems.problem(name)
 
 
 def gaussian_process(n: int) -> Problem:
@@ -97,11 +97,11 @@ def point(name: str, lanes: int, runs: int, least_seconds: float) -> None:
     """Gives the times of one model and width: medians over seeds."""
     import jax
 
-    jax.config.update("jax_enable_x64", overhead_models.uses_x64(name))
+    jax.config.update("jax_enable_x64", overhead_problems.uses_x64(name))
     _, run = runner(problem(name), lanes=lanes)
     pt = long_enough(run, least_seconds)
     last = [run(len(pt.rounds), seed).rounds[-1] for seed in range(1, runs + 1)]
-    apart.give(
+    own_process.give(
         {
             "scan_us": 1e6 * statistics.median(one.seconds / one.n_scans for one in last),
             "gradient_us": 1e6 * statistics.median(one.seconds / one.n_gradients for one in last),
@@ -126,14 +126,14 @@ def cells(name: str, runs: int, least_seconds: float) -> list[str]:
     """Measures a model, or says why not."""
     from numpygeons.drivers.lanes import width
 
-    absent = overhead_models.missing(name)
+    absent = overhead_problems.missing(name)
     if absent:
         return [TITLES[name], absent]
-    n_chains = overhead_models.CHAINS.get(name, 10)
+    n_chains = overhead_problems.CHAINS.get(name, 10)
     found = []
     for lanes in widths(n_chains):
         arguments = [__file__, "--point", name, str(lanes), str(runs), str(least_seconds)]
-        one, trouble = apart.run_apart(arguments)
+        one, trouble = own_process.run_apart(arguments)
         if trouble:
             return [TITLES[name], str(n_chains), trouble]
         found += one

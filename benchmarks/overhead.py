@@ -7,22 +7,21 @@ README.md here says how to read both. Each figure is of a process of its own, on
 """
 
 import argparse
-import importlib.metadata
-import os
-import platform
+import importlib.util
 import statistics
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import apart
-import overhead_models
-import overhead_peers
-from efficiency import names, number
-from overhead_models import TITLES
-from overhead_timing import LEAST_SECONDS
+from common import overhead_problems, own_process
+from common.ess import min_ess
+from common.machine import machine, peak_mb
+from common.overhead_problems import CHAINS, TITLES
+from common.round_timing import LEAST_SECONDS, timing
+from common.tables import line, names, number, print_head
+from peers.doubling import PEERS, Attempt, enough
+from peers.methods import METHODS
 
 COLUMNS = (
     "model",
@@ -41,7 +40,7 @@ COLUMNS = (
     "process s, warm",
     "peak MB",
 )
-PACKAGES = ("jax", "numpyro", "numpy")
+PEER_COLUMNS = ("model", "method", "process s", "min ESS", "length", "abs. log Z error")
 
 # --------------------------------------------------------------------------- in own processes
 
@@ -49,11 +48,10 @@ PACKAGES = ("jax", "numpyro", "numpy")
 def rounds(name: str, runs: int, least_seconds: float) -> None:
     """Gives the times of rounds and gradients, side by side."""
     import jax
-    from overhead_timing import timing
 
-    jax.config.update("jax_enable_x64", overhead_models.uses_x64(name))
-    problem = overhead_models.problem(name)
-    apart.give({"chains": problem.n_chains} | asdict(timing(problem, runs, least_seconds)))
+    jax.config.update("jax_enable_x64", overhead_problems.uses_x64(name))
+    problem = overhead_problems.problem(name)
+    own_process.give({"chains": problem.n_chains} | asdict(timing(problem, runs, least_seconds)))
 
 
 def process(name: str, n_rounds: int, started: float) -> None:
@@ -65,8 +63,8 @@ def process(name: str, n_rounds: int, started: float) -> None:
     import numpygeons
 
     import_seconds = time.perf_counter() - before
-    jax.config.update("jax_enable_x64", overhead_models.uses_x64(name))
-    problem = overhead_models.problem(name)
+    jax.config.update("jax_enable_x64", overhead_problems.uses_x64(name))
+    problem = overhead_problems.problem(name)
     pt = numpygeons.pigeons(
         problem.model,
         model_args=problem.model_args,
@@ -75,7 +73,7 @@ def process(name: str, n_rounds: int, started: float) -> None:
     )
     means = {site: value.mean() for site, value in pt.samples.items()}
     print(numpyro.__version__, means, pt.log_z, pt.log_z_error, flush=True)
-    apart.give(
+    own_process.give(
         {
             "seconds": time.time() - started,
             "import_seconds": import_seconds,
@@ -85,47 +83,19 @@ def process(name: str, n_rounds: int, started: float) -> None:
     )
 
 
-def peak_mb() -> float:
-    """The most memory that this process has had at once."""
-    import resource
+def peer(name: str, method: str, length: int, started: float) -> None:
+    """Runs a method at one length, and gives its seconds, its ESS and its error."""
+    import jax
 
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes, elsewhere kilobytes
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-# ---------------------------------------------------------------------------------- the table
-
-
-def machine() -> str:
-    """Where this runs, for above the table."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = cpuinfo.read_text().splitlines()
-        found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        model = found[0] if found else model
-    versions = []
-    for package in (*PACKAGES, *overhead_peers.PACKAGES):
-        try:
-            versions.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return (
-        f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}{load}; "
-        f"Python {platform.python_version()}, {', '.join(versions)}"
-    )
+    jax.config.update("jax_enable_x64", overhead_problems.uses_x64(name))
+    problem = overhead_problems.problem(name)
+    run = PEERS[method].prepare(problem, length)(1)
+    seconds = time.time() - started
+    error = None if run.log_z is None else abs(run.log_z - problem.log_z)
+    own_process.give({"seconds": seconds, "ess": min_ess(run), "log_z_error": error})
 
 
-def line(cells: list[str] | tuple[str, ...], width: int) -> str:
-    """A row of a table, filled up to its width."""
-    return "| " + " | ".join([*cells, *[""] * (width - len(cells))]) + " |"
-
-
-def print_head(columns: list[str] | tuple[str, ...]) -> None:
-    """The first two lines of a table."""
-    print(line(columns, len(columns)))
-    print("|" + " --- |" * len(columns), flush=True)
+# --------------------------------------------------------------------------------- the tables
 
 
 def row(
@@ -158,15 +128,15 @@ def row(
 def cells(name: str, runs: int, least_seconds: float, n_rounds: int) -> list[str]:
     """Measures a model, or says why not."""
     title = TITLES[name]
-    absent = overhead_models.missing(name)
+    absent = overhead_problems.missing(name)
     if absent:
         return [title, absent]
     arguments = [__file__, "--rounds-of", name, str(runs), str(least_seconds)]
-    found, trouble = apart.run_apart(arguments)
+    found, trouble = own_process.run_apart(arguments)
     if trouble:
         return [title, trouble]
     arguments = [__file__, "--process-of", name, str(n_rounds)]
-    cold, warm, trouble = apart.cold_and_warm(arguments, runs)
+    cold, warm, trouble = own_process.cold_and_warm(arguments, runs)
     if trouble:
         return [title, trouble]
     return row(title, found[0], cold, warm)
@@ -178,12 +148,52 @@ def table(models: list[str], runs: int, least_seconds: float, n_rounds: int) -> 
         print(line(cells(name, runs, least_seconds, n_rounds), len(COLUMNS)), flush=True)
 
 
+def peer_cells(name: str, method: str, least_ess: float, timeout: float) -> list[str]:
+    """The row of a method, or why there is none."""
+    package = METHODS[method]
+    chains = f", {CHAINS[name]} chains" if method == "numpygeons" else ""
+    peer, head = PEERS[method], [TITLES[name], package.title + chains]
+    absent = overhead_problems.missing(name)
+    if absent:
+        return [*head, absent]
+    if importlib.util.find_spec(package.module) is None:
+        return [*head, "not installed"]
+
+    def run(length: int) -> Attempt:
+        arguments = [__file__, "--peer-of", name, method, str(length)]
+        return own_process.run_apart(arguments, timeout, {"NUMPYGEONS_CACHE": "off"})
+
+    length, found, trouble = enough(run, peer.first, least_ess, timeout)
+    if found is None:
+        return [*head, trouble, "", peer.length(length)]
+    error = found["log_z_error"]
+    return [
+        *head,
+        f"{found['seconds']:.1f}",
+        number(found["ess"]),
+        peer.length(length),
+        "-" if error is None else f"{error:.3f}",
+    ]
+
+
+def pairs(models: list[str], methods: list[str]) -> list[tuple[str, str]]:
+    """Each method with each model. To ours alone, other numbers of chains make another model."""
+    seen: set[tuple[str, str]] = set()
+    found = []
+    for name in models:
+        for method in methods:
+            key = (name if method == "numpygeons" else TITLES[name], method)
+            if key not in seen:
+                found.append((name, method))
+            seen.add(key)
+    return found
+
+
 def peers_table(models: list[str], methods: list[str], least_ess: float, timeout: float) -> None:
-    columns = overhead_peers.COLUMNS
-    print_head(columns)
-    for name, method in overhead_peers.pairs(models, methods):
-        row = overhead_peers.cells(name, method, least_ess, timeout)
-        print(line(row, len(columns)), flush=True)
+    print_head(PEER_COLUMNS)
+    for name, method in pairs(models, methods):
+        row = peer_cells(name, method, least_ess, timeout)
+        print(line(row, len(PEER_COLUMNS)), flush=True)
 
 
 def main() -> None:
@@ -195,10 +205,14 @@ def main() -> None:
         name, n_rounds, started = sys.argv[2:]
         process(name, int(n_rounds), float(started))
         return
+    if sys.argv[1:2] == ["--peer-of"]:
+        name, method, length, started = sys.argv[2:]
+        peer(name, method, int(length), float(started))
+        return
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    known = tuple(overhead_peers.PEERS)
+    known = tuple(PEERS)
     parser.add_argument("--models", default="", help=",".join(TITLES))
     parser.add_argument("--runs", type=int, default=5, help="per figure, which is their median")
     parser.add_argument("--seconds", type=float, default=LEAST_SECONDS, help="of the last round")

@@ -19,6 +19,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from common.overhead_problems import regression_data
+
 ROUNDS = {10: 11, 40: 10}  # by number of chains; the time is that of the last round
 MODES = ("one thread", "two threads", "two ranks")
 
@@ -46,16 +48,6 @@ def random_walk():
         numpyro.factor("steps", total)
 
     return model
-
-
-def regression_data(n_rows):
-    """Of a logistic regression on 50 columns."""
-    import numpy as np
-
-    rng = np.random.default_rng(2)
-    x = rng.normal(size=(n_rows, 50)).astype(np.float32)
-    y = (x @ rng.normal(size=50) / 7 + rng.logistic(size=n_rows) > 0).astype(np.int32)
-    return x, y
 
 
 def logistic_regression():

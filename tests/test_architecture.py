@@ -45,6 +45,10 @@ PYTHON_LAYERS = (
     ("arrays", "errors", "private_files", "version"),
 )
 
+BENCHMARKS = ROOT / "benchmarks"
+# Which folders of `benchmarks/` a file there may import; "" is where the scripts are.
+BENCHMARK_FOLDERS = {"common": {"common"}, "peers": {"common", "peers"}, "": {"common", "peers"}}
+
 
 def include_violations(layer: str, text: str) -> list[str]:
     allowed = CORE_LAYERS[layer] | {layer}
@@ -94,11 +98,27 @@ def import_violations(module: str, text: str) -> list[str]:
     return found
 
 
+def benchmark_violations(folder: str, text: str) -> list[str]:
+    """Modules of `benchmarks/` that a file in that folder must not import."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+    ours = {"common", "peers"} | {path.stem for path in BENCHMARKS.glob("*.py")}
+    return sorted((found & ours) - BENCHMARK_FOLDERS[folder])
+
+
 def printed_rows(title: str) -> list[list[list[str]]]:
     """The rows of the table under a title of the manual: for each cell the names in backticks."""
     section = MANUAL.read_text().split(f"\n### {title}\n")[1].split("\n#")[0]
     rows = re.findall(r"^\| (`.*) \|$", section, re.MULTILINE)
     return [[re.findall(r"`(\w+)`", cell) for cell in row.split("|")] for row in rows]
+
+
+def benchmark_files() -> list[Path]:
+    return [p.relative_to(BENCHMARKS) for p in BENCHMARKS.rglob("*.py")]
 
 
 def core_files() -> list[Path]:
@@ -155,6 +175,26 @@ def test_a_planted_include_is_caught(layer, line):
 )
 def test_a_planted_import_is_caught(module, line):
     assert import_violations(module, line)
+
+
+@pytest.mark.parametrize("path", benchmark_files(), ids=str)
+def test_no_benchmark_imports_the_script_of_another(path):
+    folder = path.parent.name
+    assert benchmark_violations(folder, (BENCHMARKS / path).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "line"),
+    [
+        ("", "from overhead import main"),
+        ("", "def f():\n    import efficiency as other"),
+        ("common", "from peers.methods import METHODS"),
+        ("common", "import lanes"),
+        ("peers", "from overhead import row"),
+    ],
+)
+def test_a_planted_import_of_a_script_is_caught(folder, line):
+    assert benchmark_violations(folder, f"import json\n{line}\n")
 
 
 def test_the_manual_prints_the_layers_of_the_package():

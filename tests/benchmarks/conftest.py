@@ -19,5 +19,5 @@ def benchmark_module(monkeypatch):
     yield importlib.import_module
     for name in set(sys.modules) - before:
         file = getattr(sys.modules[name], "__file__", None)
-        if file and Path(file).parent == BENCHMARKS:
+        if file and Path(file).is_relative_to(BENCHMARKS):
             del sys.modules[name]

@@ -12,7 +12,7 @@ def test_bennett_finds_the_evidence_of_a_normal(benchmark_module):
     estimates = []
     for _ in range(n_seeds):
         x = rng.normal(size=(n_draws, 3)) / np.sqrt(1 + 8 * betas)
-        estimates.append(benchmark_module("efficiency_remc").bennett(-4 * x**2, betas))
+        estimates.append(benchmark_module("peers.remc").bennett(-4 * x**2, betas))
     assert stats.ttest_1samp(estimates, -0.5 * np.log(9)).pvalue > 1e-6
     assert np.std(estimates) < 0.1
 
@@ -22,14 +22,14 @@ def test_bennett_bears_a_likelihood_of_zero(benchmark_module):
     n_draws = 4000
     inside = np.random.default_rng(1).random(n_draws) < 0.5
     v = np.stack([np.zeros(n_draws), np.where(inside, 0.0, -np.inf)], axis=1)
-    got = benchmark_module("efficiency_remc").bennett(v, np.array([1.0, 0.0]))
+    got = benchmark_module("peers.remc").bennett(v, np.array([1.0, 0.0]))
     assert got == pytest.approx(np.log(inside.mean()), abs=1e-9)
 
 
 def test_the_ess_of_a_genealogy_counts_independent_particles(benchmark_module):
     """Families of 8 copies are one draw each; families of independent particles are 8."""
     rng = np.random.default_rng(2)
-    ess = benchmark_module("efficiency").genealogical_ess
+    ess = benchmark_module("common.ess").genealogical_ess
     families = np.repeat(np.arange(500), 8)
     assert ess(np.repeat(rng.normal(size=500), 8), families) == pytest.approx(500, rel=1e-9)
     own = [ess(rng.normal(size=4000), families) for _ in range(40)]
@@ -38,15 +38,15 @@ def test_the_ess_of_a_genealogy_counts_independent_particles(benchmark_module):
 
 def test_the_ess_of_one_family_is_one(benchmark_module):
     values = np.random.default_rng(3).normal(size=4000)
-    assert benchmark_module("efficiency").genealogical_ess(values, np.full(4000, 7)) == 1
+    assert benchmark_module("common.ess").genealogical_ess(values, np.full(4000, 7)) == 1
 
 
 def test_the_ess_of_series_is_the_smallest_of_all_coordinates(benchmark_module):
-    run = benchmark_module("efficiency_runs").Run
+    run = benchmark_module("common.run").Run
     rng = np.random.default_rng(4)
     slow = np.cumsum(rng.normal(size=(1, 2000)), axis=1)
     fast = rng.normal(size=(1, 2000, 3))
-    ess = benchmark_module("efficiency").min_ess
+    ess = benchmark_module("common.ess").min_ess
     assert ess(run(samples={"fast": fast}, n_gradients=1)) > 1000
     assert ess(run(samples={"fast": fast, "slow": slow}, n_gradients=1)) < 50
 
@@ -92,7 +92,7 @@ def test_a_row_shows_finished_seeds_and_keeps_the_cold_one_out_of_speeds(benchma
 
 def test_what_is_missing_gets_a_row_that_says_so(benchmark_module, monkeypatch, capsys, tmp_path):
     efficiency = benchmark_module("efficiency")
-    absent = benchmark_module("efficiency_methods").Method(
+    absent = benchmark_module("peers.methods").Method(
         title="absent", prepare=None, module="no_such_module", package="no-such-package"
     )
     monkeypatch.setitem(efficiency.METHODS, "absent", absent)

@@ -13,16 +13,15 @@ def as_dict(columns, row):
 
 
 def test_the_overhead_factor_is_time_over_that_of_the_gradients(benchmark_module):
-    assert benchmark_module("overhead_timing").overhead_factor(3.0, 1000, 1e-3) == pytest.approx(
-        3.0
-    )
+    overhead_factor = benchmark_module("common.round_timing").overhead_factor
+    assert overhead_factor(3.0, 1000, 1e-3) == pytest.approx(3.0)
 
 
 def test_a_bare_gradient_is_computed_as_often_as_asked(benchmark_module, monkeypatch):
     """With a step that is not tiny, n gradients of a standard normal shrink x by (1 - step)^n."""
     import jax.numpy as jnp
 
-    timing = benchmark_module("overhead_timing")
+    timing = benchmark_module("common.round_timing")
     monkeypatch.setattr(timing, "TINY", 0.01)
     x = jnp.array([1.0, -2.0], jnp.float32)
 
@@ -44,10 +43,10 @@ def test_bare_gradients_are_of_the_density_that_rounds_explore(benchmark_module,
 
     from numpygeons.target.path import NumPyroPath, as_path
 
-    problem = benchmark_module("overhead_models").problem(name)
+    problem = benchmark_module("common.overhead_problems").problem(name)
     path = as_path(NumPyroPath(problem.model, problem.model_args))
     x = path.sample_reference(jax.random.key(1))
-    timing = benchmark_module("overhead_timing")
+    timing = benchmark_module("common.round_timing")
     density, theirs = timing.numpyro_density(problem, path.unflatten(x))
     assert density(theirs) == pytest.approx(float(sum(path.log_pair(x))), rel=1e-5)
 
@@ -122,7 +121,7 @@ def test_cold_processes_have_no_cache_and_warm_ones_a_full_one(benchmark_module,
         caches.append(settings["NUMPYGEONS_CACHE"])
         return [dict.fromkeys(PROCESS, float(len(caches)))], None
 
-    monkeypatch.setattr(benchmark_module("apart"), "run_apart", run_apart)
+    monkeypatch.setattr(benchmark_module("common.own_process"), "run_apart", run_apart)
     row = as_dict(overhead.COLUMNS, overhead.cells("varying_slopes", 2, 0.01, 2))
     filled, *rest = caches
     assert filled != "off"
@@ -137,8 +136,8 @@ def test_lengths_double_until_the_draws_are_worth_enough(benchmark_module):
         asked.append(length)
         return [{"ess": length / 2, "seconds": 1.0, "log_z_error": None}], None
 
-    peers = benchmark_module("overhead_peers")
-    length, found, trouble = peers.enough(run, 250, 1000.0, 180.0)
+    enough = benchmark_module("peers.doubling").enough
+    length, found, trouble = enough(run, 250, 1000.0, 180.0)
     assert (length, found["ess"], trouble) == (2000, 1000.0, "")
     assert asked == [250, 500, 1000, 2000]
 
@@ -152,21 +151,21 @@ def test_lengths_double_until_the_draws_are_worth_enough(benchmark_module):
     ],
 )
 def test_a_peer_that_never_gets_there_says_so(benchmark_module, figures, trouble, said):
-    peers = benchmark_module("overhead_peers")
-    assert peers.enough(lambda length: (figures, trouble), 250, 1000.0, 180.0) == (250, None, said)
+    enough = benchmark_module("peers.doubling").enough
+    assert enough(lambda length: (figures, trouble), 250, 1000.0, 180.0) == (250, None, said)
 
 
 def test_a_peer_that_is_not_installed_says_so(benchmark_module, monkeypatch):
-    absent = benchmark_module("efficiency_methods").Method(
+    absent = benchmark_module("peers.methods").Method(
         title="absent", prepare=None, module="no_such_module", package="no-such-package"
     )
-    monkeypatch.setitem(benchmark_module("efficiency_methods").METHODS, "nuts", absent)
-    row = benchmark_module("overhead_peers").cells("varying_slopes", "nuts", 1000.0, 180.0)
+    monkeypatch.setitem(benchmark_module("peers.methods").METHODS, "nuts", absent)
+    row = benchmark_module("overhead").peer_cells("varying_slopes", "nuts", 1000.0, 180.0)
     assert row[1:] == ["absent", "not installed"]
 
 
 def test_only_ours_runs_a_model_again_with_more_chains(benchmark_module):
-    pairs = benchmark_module("overhead_peers").pairs
+    pairs = benchmark_module("overhead").pairs
     assert pairs(["eight_schools_3", "eight_schools_10"], ["numpygeons", "nuts"]) == [
         ("eight_schools_3", "numpygeons"),
         ("eight_schools_3", "nuts"),
@@ -176,7 +175,7 @@ def test_only_ours_runs_a_model_again_with_more_chains(benchmark_module):
 
 @pytest.mark.slow
 def test_our_own_row_reaches_the_ess_it_was_asked_for(benchmark_module):
-    row = benchmark_module("overhead_peers").cells("eight_schools_3", "numpygeons", 20.0, 180.0)
+    row = benchmark_module("overhead").peer_cells("eight_schools_3", "numpygeons", 20.0, 180.0)
     assert row[1].endswith(", 3 chains")
     assert float(row[3]) >= 20
     assert row[4] == "10 rounds"

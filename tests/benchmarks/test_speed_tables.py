@@ -57,7 +57,7 @@ def test_compilation_has_no_cache_and_then_a_full_one(benchmark_module, monkeypa
         caches.append(settings["NUMPYGEONS_CACHE"])
         return [{"dimension": 1000, "seconds": float(len(caches))}], None
 
-    monkeypatch.setattr(benchmark_module("apart"), "run_apart", run_apart)
+    monkeypatch.setattr(benchmark_module("common.own_process"), "run_apart", run_apart)
     assert compilation.cells("m", 3) == ["m", "1,000", "4.00", "5.00"]
     folder = caches[0]
     assert caches == [folder] + 3 * ["off", folder]

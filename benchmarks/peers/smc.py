@@ -1,8 +1,9 @@
 """Runs a problem with the tempered sequential Monte Carlo of BlackJAX."""
 
 import numpy as np
-from efficiency_problems import Problem
-from efficiency_runs import Run, Runner, constrained
+
+from common.problem import Problem
+from common.run import Run, Runner, constrained
 
 
 def smc(problem: Problem, n_particles: int = 4096) -> Runner:

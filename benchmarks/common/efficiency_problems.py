@@ -1,16 +1,14 @@
 """Names the problems of the efficiency table, with what is known of their answers."""
 
 import json
-import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
+from common.problem import ROOT, Problem, reference_folder
+
 TITLES = {
     "eight_schools": "eight schools, centred, f32",
     "coin": "unidentifiable coin, f64",
@@ -21,29 +19,9 @@ TITLES = {
 MRNA = Path("problems") / "data" / "mrna.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """A model, the settings of our run of it, and exact answers."""
-
-    model: Callable[..., Any]
-    model_args: tuple[Any, ...] = ()
-    n_chains: int  # of ours, and of the other replica exchange
-    n_rounds: int
-    log_z: float
-    means: Mapping[str, float] = field(default_factory=dict)  # exact, by site
-    mode: Callable[[Mapping[str, Any]], Any] | None = None  # samples to "lies in that mode"
-    mode_weight: float | None = None  # exact
-
-
 def uses_x64(name: str) -> bool:
     """Whether the problem is run in double precision; asked before JAX makes an array."""
     return name in ("coin", "mrna")
-
-
-def reference_folder() -> Path:
-    """Where reference problems are expected: NUMPYGEONS_REFERENCE, or ../shared/reference."""
-    default = ROOT.parent / "shared" / "reference"
-    return Path(os.environ.get("NUMPYGEONS_REFERENCE", default))
 
 
 def mrna_file() -> Path:

@@ -3,8 +3,9 @@
 import time
 
 import numpy as np
-from efficiency_problems import Problem
-from efficiency_runs import Run, Runner, constrained
+
+from common.problem import Problem
+from common.run import Run, Runner, constrained
 
 
 def remc(problem: Problem) -> Runner:

@@ -1,4 +1,4 @@
-"""Names what a run of the efficiency table gives, whatever made it."""
+"""Names what a run gives, whatever sampler made it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Run:
     samples: Samples  # by site, shape (n_chains, n_draws, *site_shape)
     weights: np.ndarray | None = None  # of the draws, for one chain; None: all equal
     families: np.ndarray | None = None  # of the draws, for one chain: who shares an ancestor
-    ess: float | None = None  # None: of series or families, which `efficiency.py` makes
+    ess: float | None = None  # None: of series or families, which `ess.py` makes
     log_z: float | None = None
     n_gradients: float  # of the log density, over all chains, replicas and particles
     sampling_seconds: float | None = None  # None: no part of it is only tuning

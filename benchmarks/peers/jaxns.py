@@ -1,8 +1,9 @@
 """Runs a problem with the nested sampling of jaxns."""
 
 import numpy as np
-from efficiency_problems import Problem
-from efficiency_runs import Run, Runner
+
+from common.problem import Problem
+from common.run import Run, Runner
 
 
 def jaxns(problem: Problem, per_dimension: int | None = None) -> Runner:
@@ -13,9 +14,10 @@ def jaxns(problem: Problem, per_dimension: int | None = None) -> Runner:
     the likelihood. ESS is its own, Kish's of the posterior weights.
     """
     import jax
-    from efficiency_jaxns_models import prior_model
     from jaxns.core import NestedSampler
     from jaxns.model import Model
+
+    from peers.jaxns_models import prior_model
 
     live_points = None
     if per_dimension is not None:

@@ -1,12 +1,12 @@
-"""Names the models of the overhead table, from 5 to 1,000 dimensions."""
+"""Names the problems of the overhead table, from 5 to 1,000 dimensions."""
 
 from dataclasses import replace
 from typing import Any
 
-import efficiency_problems
 import numpy as np
-from efficiency_problems import Problem
-from scaling import regression_data
+
+from common import efficiency_problems
+from common.problem import Problem
 
 TITLES = {
     "eight_schools_3": "eight schools, centred, f32",
@@ -115,6 +115,14 @@ def _varying_slopes() -> Problem:
         log_z=-368.2287,
         means={"noise": 0.68111, "correlation": -0.26489},
     )
+
+
+def regression_data(n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of a logistic regression on 50 columns."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(n_rows, 50)).astype(np.float32)
+    y = (x @ rng.normal(size=50) / 7 + rng.logistic(size=n_rows) > 0).astype(np.int32)
+    return x, y
 
 
 def _logistic_regression() -> Problem:

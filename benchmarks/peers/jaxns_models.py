@@ -1,12 +1,14 @@
-"""Writes the problems of the efficiency table as models of jaxns: priors by quantiles."""
+"""Writes the problems of both tables as models of jaxns: priors by quantiles."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-from efficiency_problems import Problem, log_two_modes
 from jaxns.priors import Prior
 from tensorflow_probability.substrates import jax as tfp
+
+from common.efficiency_problems import log_two_modes
+from common.problem import Problem
 
 tfd = tfp.distributions
 
@@ -56,7 +58,7 @@ def _normal_50(y: Any) -> Any:
 
 
 def _varying_slopes(group: Any, t: Any, y: Any) -> Any:
-    from overhead_models import N_GROUPS, slopes
+    from common.overhead_problems import N_GROUPS, slopes
 
     mean = _drawn("mean", tfd.Normal, jnp.zeros(2), 2)
     sd = _drawn("sd", tfd.HalfNormal, jnp.ones(2))

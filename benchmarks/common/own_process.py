@@ -1,4 +1,4 @@
-"""Runs a script of this folder in a process of its own, and reads the results it prints."""
+"""Runs a benchmark's script again in a process of its own, and reads the results it prints."""
 
 import json
 import os

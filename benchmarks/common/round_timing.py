@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from efficiency_problems import Problem
+from common.problem import Problem
 
 TINY = 1e-12  # of a gradient, by which a state moves: every gradient needs the one before
 LEAST_SECONDS = 0.5  # that the last round shall take
