@@ -120,7 +120,12 @@ def pigeons(
     explorer : Explorer, optional
         Default `HMC()`.
     record : iterable of str, optional
-        Recorders by name; default `record_default()`.
+        What to keep beyond the records of the rounds; default `record_default()`, which keeps the
+        draws. "traces": the draws, in memory. "disk": the draws, in files of the run's folder.
+        "online": their mean and variance, for `PT.mean` and `PT.var`. "index_process": which
+        replica was at which chain, for `PT.index_process`. Scripts for Pigeons may also name
+        "log_sum_ratio", "timing", "round_trip" and "energy_ac1": these are always on, in
+        `PT.rounds`, and naming them changes nothing.
     checkpoint : bool or folder
         Write the run down after every round, so that `load` can open it whatever happens: True
         makes results/all/<time>-<id>, to which results/latest leads; a folder must be new or

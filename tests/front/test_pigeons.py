@@ -1,5 +1,6 @@
 """The one call: what it returns, and that it returns the same bits whichever way it is run."""
 
+import itertools
 import logging
 
 import jax
@@ -10,6 +11,7 @@ import pytest
 import numpygeons
 from numpygeons import HMC, AsymmetricSelector, AutoMALA, NumPyroPath, pigeons
 from numpygeons.rounds.traces import Traces
+from numpygeons.settings import ALWAYS_ON, RECORDERS
 from support.small_models import coin, eight_schools, normal
 
 
@@ -241,6 +243,18 @@ def test_recorders_keep_what_was_asked_for():
         kept.index_process  # noqa: B018
     with pytest.raises(RuntimeError, match="online"):
         run(normal).mean()
+
+
+def test_recorders_that_are_always_on_may_be_named_and_change_nothing():
+    pt, other = run(normal, record=["traces"]), run(normal, record=["traces", *ALWAYS_ON])
+    assert_same_bits(pt, other)
+    for name in itertools.chain(*ALWAYS_ON.values()):
+        assert np.any(np.isfinite(getattr(pt.rounds[-1], name)))
+
+
+@pytest.mark.parametrize("name", [*RECORDERS, *ALWAYS_ON])
+def test_the_call_says_what_each_recorder_keeps(name):
+    assert f'"{name}"' in pigeons.__doc__
 
 
 @pytest.mark.usual("record1-14")
