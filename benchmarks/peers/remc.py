@@ -41,13 +41,13 @@ def remc(problem: Problem) -> Runner:
             )
 
         def traced(x, results):
-            log_accept = results.pre_swap_replica_results.log_accept_ratio
-            return jax.vmap(path.log_ratio)(x), jnp.exp(jnp.minimum(log_accept, 0))
+            log_acceptance = results.pre_swap_replica_results.log_accept_ratio
+            return jax.vmap(path.v)(x), jnp.exp(jnp.minimum(log_acceptance, 0))
 
         kernel = tfp.mcmc.ReplicaExchangeMC(
             target_log_prob_fn=None,
             untempered_log_prob_fn=jax.vmap(path.log_reference),
-            tempered_log_prob_fn=jax.vmap(path.log_ratio),
+            tempered_log_prob_fn=jax.vmap(path.v),
             inverse_temperatures=betas,
             make_kernel_fn=inner,
             swap_proposal_fn=tfp.mcmc.even_odd_swap_proposal_fn(1),
@@ -63,7 +63,7 @@ def remc(problem: Problem) -> Runner:
     @jax.jit
     def start(key):
         prior = jax.vmap(path.sample_reference)(jax.random.split(key, 1024))
-        low, high = jnp.nanquantile(jax.vmap(path.log_ratio)(prior), jnp.array([0.25, 0.75]))
+        low, high = jnp.nanquantile(jax.vmap(path.v)(prior), jnp.array([0.25, 0.75]))
         last = jnp.minimum(1 / (high - low), 0.5)
         rungs = last ** jnp.linspace(0, 1, n_replicas - 1, dtype=path.dtype)
         return jnp.concatenate([rungs, jnp.zeros(1, path.dtype)]), prior[:n_replicas]

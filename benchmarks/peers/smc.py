@@ -44,7 +44,7 @@ def smc(problem: Problem, n_particles: int = 4096) -> Runner:
 
     kernel = adaptive_tempered.build_kernel(
         path.log_reference,
-        path.log_ratio,
+        path.v,
         walk if walks else hmc.build_kernel(),
         random_walk.init if walks else hmc.init,
         resampling.systematic,

@@ -98,10 +98,10 @@ class PT:
 
     @property
     def log_density(self) -> dict[str, Floats]:
-        """`log_reference` (log gamma_0, with the determinant of the transforms) and
-        `log_likelihood` (V) of each draw, shape (n_draws,) each, nats."""
+        """`log_reference` (log gamma_0, with the determinant of the transforms) and `v` (V, of a
+        model its log likelihood) of each draw, shape (n_draws,) each, nats."""
         last = self._run.last_round
-        return {"log_reference": last.draws[1], "log_likelihood": last.v}
+        return {"log_reference": last.draws[1], "v": last.v}
 
     @property
     def index_process(self) -> npt.NDArray[np.uint32]:

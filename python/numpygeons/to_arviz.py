@@ -10,7 +10,7 @@ import numpy as np
 
 from numpygeons.arrays import Floats, Reals
 from numpygeons.target.map_draws import Sites, map_draws
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.xla.precision import run_precision
 
 ARVIZ_0 = int(arviz.__version__.split(".")[0]) < 1
@@ -20,7 +20,7 @@ LARGEST_POINTWISE = 100_000_000  # bytes of pointwise log likelihoods that are a
 
 
 def to_arviz(
-    path: Path,
+    path: TemperedPath,
     x: Reals,
     samples: Sites,
     log_reference: Reals | Floats,
@@ -64,7 +64,7 @@ def to_arviz(
     return whole
 
 
-def _pointwise_bytes(path: Path, n_draws: int) -> int:
+def _pointwise_bytes(path: TemperedPath, n_draws: int) -> int:
     x = jax.ShapeDtypeStruct((path.dimension,), path.dtype)
     with run_precision(path.dtype):
         terms: list[Any] = jax.tree.leaves(jax.eval_shape(path.log_likelihood, x))

@@ -228,7 +228,7 @@ def open_umask():
 
 
 def test_what_is_written_is_for_its_owner_alone_whatever_the_umask(here, open_umask, monkeypatch):
-    monkeypatch.setattr(folder.Watch, "is_due", lambda _: True)
+    monkeypatch.setattr(folder.TimedKeeper, "is_due", lambda _: True)
     seen = {}
     real = folder.Folder.write
 

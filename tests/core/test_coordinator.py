@@ -92,8 +92,8 @@ def expected_chains(exploration, betas, number):
         replica_at = [chains.index(c) for c in range(n)]
         for c in range(1 - scan % 2, n - 1, 2):
             low, high = replica_at[c], replica_at[c + 1]
-            log_ratio = (betas[c + 1] - betas[c]) * (float(v[low]) - float(v[high]))
-            if swap_uniform(SEED, number, scan, c) < min(1.0, np.exp(log_ratio)):
+            log_acceptance = (betas[c + 1] - betas[c]) * (float(v[low]) - float(v[high]))
+            if swap_uniform(SEED, number, scan, c) < min(1.0, np.exp(log_acceptance)):
                 chains[low], chains[high] = c + 1, c
     return result, chains
 

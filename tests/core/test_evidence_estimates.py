@@ -158,7 +158,7 @@ def test_the_same_round_gives_the_same_bits_in_any_layout():
     assert one.variance == other.variance
 
 
-def test_a_constant_log_ratio_is_exact_and_without_error():
+def test_a_constant_v_is_exact_and_without_error():
     n, n_chains = 200, 4
     replicas = np.array([np.roll(np.arange(n_chains), s) for s in range(n)])
     betas = np.linspace(0, 1, n_chains)

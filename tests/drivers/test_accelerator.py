@@ -89,7 +89,7 @@ def test_products_are_computed_in_the_precision_of_the_model():
         numpyro.sample("y", dist.Normal(covariates @ slopes, 0.1), obs=y)
 
     path = as_path(model, (covariates, jnp.asarray(wanted, np.float32)), None)
-    got = jax.jit(jax.vmap(path.log_ratio))(slopes)
+    got = jax.jit(jax.vmap(path.v))(slopes)
     means = slopes.astype(np.float64) @ covariates.astype(np.float64).T
     exact = stats.norm.logpdf(wanted.astype(np.float32), means, 0.1).sum(axis=1)
     np.testing.assert_allclose(got, exact, rtol=3e-6)

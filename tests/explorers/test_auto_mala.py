@@ -225,7 +225,7 @@ def test_a_state_that_no_step_leaves_ends_after_the_last_exponent():
     """All the world but one point has likelihood zero: the search gives up, and stays."""
 
     class Nowhere(HalfExcluded):
-        def log_ratio(self, x):
+        def v(self, x):
             return jnp.where(x[0] == 0.25, 0.0, self.outside)
 
         def draw(self, rng, beta, n):

@@ -27,7 +27,7 @@ class TwoHumps:
     def log_reference(self, x):
         return jnp.logaddexp(-0.5 * (x[0] + 3) ** 2, -0.5 * ((x[0] - 3) / 0.4) ** 2)
 
-    def log_ratio(self, x):
+    def v(self, x):
         return 0.0 * x[0]
 
     def draw(self, rng, beta, n):
@@ -52,7 +52,7 @@ class Wide:
     def log_reference(self, x):
         return jnp.where((x[0] > 0) & (x[0] < 1000), 0.0, -jnp.inf)
 
-    def log_ratio(self, x):
+    def v(self, x):
         return 0.0 * x[0]
 
     def draw(self, rng, beta, n):

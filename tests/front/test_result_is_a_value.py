@@ -67,7 +67,7 @@ def test_arrays_of_a_result_are_read_only(pt):
     arrays = {
         "draws": pt.samples["x"],
         "log_reference": pt.log_density["log_reference"],
-        "v": pt.log_density["log_likelihood"],
+        "v": pt.log_density["v"],
         "schedule": pt.schedule,
         "acceptance": pt.swap_acceptance,
         "rho": record.energy_ac1,

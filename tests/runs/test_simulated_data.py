@@ -98,13 +98,13 @@ def example_path():
     """The path for one data set, and its V as a function of the data too."""
     _, y = simulated(-1 % 2**32)
     path = as_path(NumPyroPath(model, (jnp.asarray(y),)))
-    return path, with_data(path.log_ratio, y)
+    return path, with_data(path.v, y)
 
 
 def path_of(y):
     """The path for data that may be traced."""
-    path, log_ratio = example_path()
-    return replace(path, log_ratio=lambda x: log_ratio(x, y), programs={})
+    path, v_of = example_path()
+    return replace(path, v=lambda x: v_of(x, y), programs={})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,7 +290,7 @@ def test_data_as_an_operand_give_the_density_of_the_model():
         parameters, y = simulated(number)
         path = as_path(NumPyroPath(model, (jnp.asarray(y),)))
         x = jnp.asarray(parameters, jnp.float32)
-        np.testing.assert_array_equal(path_of(jnp.asarray(y)).log_ratio(x), path.log_ratio(x))
+        np.testing.assert_array_equal(path_of(jnp.asarray(y)).v(x), path.v(x))
 
 
 @pytest.mark.usual(str(N_FEWER))

@@ -32,7 +32,7 @@ class Normal:
     def log_reference(self, x):
         return -0.5 * x @ jnp.asarray(self.precision, x.dtype) @ x
 
-    def log_ratio(self, x):
+    def v(self, x):
         residual = (x - jnp.asarray(self.y, x.dtype)) / jnp.asarray(self.noise, x.dtype)
         return -0.5 * jnp.sum(residual**2)
 
@@ -59,7 +59,7 @@ class SkewedAndHeavy:
     def log_reference(self, x):
         return 0.6 * x[0] - jnp.exp(x[0]) - jnp.log1p(x[1] ** 2)
 
-    def log_ratio(self, x):
+    def v(self, x):
         return 1.4 * x[0] - 2.0 * jnp.exp(x[0]) - 1.5 * jnp.log1p(x[1] ** 2)
 
     def _laws(self, beta):
@@ -88,7 +88,7 @@ class Funnel:
     def log_reference(self, x):
         return -0.5 * x[0] ** 2 - x[0] - 0.5 * (x[1] * jnp.exp(-x[0])) ** 2
 
-    def log_ratio(self, x):
+    def v(self, x):
         return 0.7 * x[0] - 1.5 * (x[1] * jnp.exp(-x[0])) ** 2
 
     def draw(self, rng, beta, n):
@@ -115,8 +115,8 @@ class Everything:
     def log_reference(self, x):
         return sum(part.log_reference(own) for part, own in self._cut(x))
 
-    def log_ratio(self, x):
-        return sum(part.log_ratio(own) for part, own in self._cut(x))
+    def v(self, x):
+        return sum(part.v(own) for part, own in self._cut(x))
 
     def draw(self, rng, beta, n):
         return np.concatenate([part.draw(rng, beta, n) for part in self.parts], axis=1)
@@ -137,7 +137,7 @@ class HalfExcluded:
     def log_reference(self, x):
         return -0.5 * x[0] ** 2
 
-    def log_ratio(self, x):
+    def v(self, x):
         return jnp.where(x[0] > 0, 1.5 * x[0], self.outside)
 
     def draw(self, rng, beta, n):
@@ -163,8 +163,8 @@ _without_gradient.defjvp(lambda v, dv: (v[0], jnp.nan * dv[0]))
 class BrokenGradient(Funnel):
     """The funnel; on half of the plane the gradient of V is not a number, though V is finite."""
 
-    def log_ratio(self, x):
-        v = super().log_ratio(x)
+    def v(self, x):
+        v = super().v(x)
         return jnp.where(x[0] > 0, v, _without_gradient(v))
 
 

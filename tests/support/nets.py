@@ -136,7 +136,7 @@ SEARCH_MUTANTS = {
     "wrong difference": (PROBABILITY, "jnp.minimum(1, jnp.exp(2 * search.difference)), 0)"),
 }
 HMC_MUTANTS = {
-    "accepts always": ("jnp.log(uniform) < log_ratio", "jnp.isfinite(log_ratio)"),
+    "accepts always": ("jnp.log(uniform) < log_acceptance", "jnp.isfinite(log_acceptance)"),
     "beta of the end": ("log_density(end, beta) - log", "log_density(end, 1.1 * beta) - log"),
     "kinetic energy": ("- jnp.sum(p * p))", "- 0.8 * jnp.sum(p * p))"),
     "momentum": ("Moving(state, noise.normals,", "Moving(state, 1.1 * noise.normals,"),

@@ -13,11 +13,11 @@ class Banana:
     def log_reference(self, x):
         return -0.125 * x[0] ** 2 - 0.05 * x[1] ** 2
 
-    def log_ratio(self, x):
+    def v(self, x):
         return -0.5 * (x[1] - 0.6 * x[0] ** 2) ** 2 - 0.25 * x[0] ** 4 + x[0]
 
     def log_density(self, x, beta):
-        return self.log_reference(x) + beta * self.log_ratio(x)
+        return self.log_reference(x) + beta * self.v(x)
 
     def gradient(self, x, beta):
         off = x[1] - 0.6 * x[0] ** 2

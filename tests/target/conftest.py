@@ -30,7 +30,7 @@ def check_split():
         @jax.jit
         def everything(values):
             x = path.unconstrain(values)
-            both = path.log_reference(x), path.log_ratio(x)
+            both = path.log_reference(x), path.v(x)
             rows = path.log_likelihood(x)
             return x, both, path.log_pair(x), rows, path.constrain(x), jax.jacfwd(numbers)(x)
 

@@ -154,7 +154,7 @@ def test_the_functions_of_a_path_read_stored_matrices(kind):
         if kind == "model"
         else as_path(target_of_functions())
     )
-    for function in (path.log_ratio, path.log_pair):
+    for function in (path.v, path.log_pair):
         (product,) = products(jax.make_jaxpr(function)(X))
         assert product.invars[1].aval.shape == (3, 40)
     assert not products(jax.make_jaxpr(path.log_reference)(X))

@@ -295,7 +295,7 @@ def test_params_of_a_module_are_fixed():
         path = as_path(model)
     x = path.sample_reference(jax.random.key(0))
     assert path.dimension == 3
-    assert path.log_ratio(x) == path.log_ratio(x)
+    assert path.v(x) == path.v(x)
 
 
 def test_a_model_seeded_by_the_user_still_gives_different_draws():
@@ -313,7 +313,7 @@ def test_masked_nan_and_a_scale_of_one_are_accepted():
         with handlers.mask(mask=~jnp.isnan(data)):
             observe(x, data)
 
-    assert np.isfinite(as_path(model).log_ratio(jnp.zeros(1)))
+    assert np.isfinite(as_path(model).v(jnp.zeros(1)))
 
 
 def test_wrong_arguments_say_what_was_got_and_wanted():

@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 import pytest
 
 from numpygeons.errors import ModelError
-from numpygeons.target.path import JaxTarget, NumPyroPath, Path, as_path
+from numpygeons.target.path import JaxTarget, NumPyroPath, TemperedPath, as_path
 
 pytestmark = pytest.mark.filterwarnings("ignore:the data do not depend on the latents")
 
@@ -68,7 +68,7 @@ def test_the_model_runs_three_times_and_never_again():
         schools(Y, SIGMA)
 
     path = as_path(model)
-    for function in (path.log_reference, path.log_ratio):
+    for function in (path.log_reference, path.v):
         jax.jit(jax.value_and_grad(function))(jnp.zeros(5))
     jax.jit(jax.vmap(path.sample_reference))(jax.random.split(jax.random.key(0), 3))
     path.constrain(jnp.zeros(5))
@@ -83,7 +83,7 @@ def test_the_log_reference_does_not_touch_the_data():
         numpyro.sample("y", dist.Normal(x, 1), obs=data)
 
     path = as_path(model)
-    assert "1000" in str(jax.make_jaxpr(path.log_ratio)(jnp.zeros(1)))
+    assert "1000" in str(jax.make_jaxpr(path.v)(jnp.zeros(1)))
     assert "1000" not in str(jax.make_jaxpr(path.log_reference)(jnp.zeros(1)))
 
 
@@ -93,7 +93,7 @@ def test_functions_can_be_batched_and_agree_with_single_calls(precision):
     keys = jax.random.split(jax.random.key(3), 4)
     x = jax.vmap(path.sample_reference)(keys)
     assert x.dtype == path.dtype == precision
-    for function in (path.log_reference, path.log_ratio):
+    for function in (path.log_reference, path.v):
         one_by_one = [function(row) for row in x]
         np.testing.assert_allclose(jax.jit(jax.vmap(function))(x), one_by_one, rtol=1e-5)
     np.testing.assert_allclose(x[0], path.sample_reference(keys[0]), rtol=1e-5)
@@ -129,7 +129,7 @@ def test_the_gradient_is_clean_where_data_under_a_mask_are_nan(precision):
         with numpyro.handlers.mask(mask=~jnp.isnan(data)):
             numpyro.sample("y", dist.LogNormal(0, s), obs=data)
 
-    value, gradient = jax.value_and_grad(as_path(model).log_ratio)(jnp.zeros(1))
+    value, gradient = jax.value_and_grad(as_path(model).v)(jnp.zeros(1))
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
 
@@ -152,12 +152,12 @@ def tilted(**changes):
 @pytest.mark.usual("float32")
 def test_functions_of_a_pytree_become_functions_of_a_vector(precision):
     path = as_path(tilted(initial=lambda key: {"a": jnp.ones(()), "b": jnp.zeros(2)}))
-    assert isinstance(path, Path)
+    assert isinstance(path, TemperedPath)
     assert path.coordinate_names == ["a", "b[0]", "b[1]"]
     assert path.dtype == precision
     x = jnp.array([2.0, 1.0, 0.0], path.dtype)
     assert float(path.log_reference(x)) == -2.5
-    assert float(path.log_ratio(x)) == 1.0
+    assert float(path.v(x)) == 1.0
     assert not path.reference_is_normalised
     np.testing.assert_array_equal(path.initial(jax.random.key(0)), [1, 0, 0])
     np.testing.assert_array_equal(path.constrain(x)["b"], [1, 0])
@@ -180,8 +180,8 @@ def test_names_come_from_the_paths_of_the_pytree():
 def test_minus_infinity_on_both_sides_stays_minus_infinity():
     wall = lambda x: jnp.where(x[0] > 0, -x[0], -jnp.inf)  # noqa: E731
     path = as_path(JaxTarget(wall, lambda x: 2 * wall(x), lambda key: jnp.ones(1)))
-    assert path.log_ratio(jnp.array([-1.0])) == -jnp.inf
-    assert path.log_ratio(jnp.array([1.0])) == -1.0
+    assert path.v(jnp.array([-1.0])) == -jnp.inf
+    assert path.v(jnp.array([1.0])) == -1.0
 
 
 # --------------------------------------------------------------------------------- bad input

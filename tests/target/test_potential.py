@@ -18,8 +18,8 @@ from numpygeons.target.potential import (
 X = np.array([0.5, -1.5])
 
 
-def evaluated(log_ratio, x=X, *, with_gradients=True):
-    path = SimpleNamespace(log_reference=lambda x: -0.5 * jnp.sum(x**2) + x[0], log_ratio=log_ratio)
+def evaluated(v, x=X, *, with_gradients=True):
+    path = SimpleNamespace(log_reference=lambda x: -0.5 * jnp.sum(x**2) + x[0], v=v)
     with jax.enable_x64(True):
         state = jax.jit(make_evaluate(path, with_gradients=with_gradients))(x)
     return jax.tree.map(np.asarray, state)
@@ -64,7 +64,7 @@ def test_an_explorer_without_gradients_carries_none():
 
 def test_values_are_left_out_where_nobody_asks_for_them():
     path = SimpleNamespace(
-        log_reference=lambda x: -0.5 * jnp.sum(x**2), log_ratio=lambda x: jnp.log(x[0] ** 2 + 1)
+        log_reference=lambda x: -0.5 * jnp.sum(x**2), v=lambda x: jnp.log(x[0] ** 2 + 1)
     )
     evaluate = jax.jit(make_evaluate(path, with_gradients=True))
     x = jnp.asarray(X)
@@ -80,7 +80,7 @@ def test_values_are_left_out_where_nobody_asks_for_them():
 def test_gradients_and_then_values_are_the_whole(in_two_parts):
     path = SimpleNamespace(
         log_reference=lambda x: -0.5 * jnp.sum(x**2),
-        log_ratio=lambda x: jnp.log(x[0]) + jnp.sqrt(jnp.abs(x[1])),
+        v=lambda x: jnp.log(x[0]) + jnp.sqrt(jnp.abs(x[1])),
     )
     whole = make_evaluate(path, with_gradients=True)
     evaluate = whole if in_two_parts else lambda x: whole(x)
@@ -105,7 +105,7 @@ def test_a_path_is_traced_once():
     traced = []
     path = SimpleNamespace(
         log_reference=lambda x: traced.append(1) or -0.5 * jnp.sum(x**2),
-        log_ratio=lambda x: jnp.sum(jnp.cos(x)),
+        v=lambda x: jnp.sum(jnp.cos(x)),
     )
     evaluate = make_evaluate(path, with_gradients=True)
     x = jnp.asarray(X)

@@ -51,16 +51,16 @@ def precisions(function, *arguments):
 @pytest.mark.parametrize("target", [NumPyroPath(model), FUNCTIONS], ids=["model", "functions"])
 def test_a_target_multiplies_in_full_precision(target):
     path = as_path(target)
-    assert precisions(jax.value_and_grad(path.log_ratio), jnp.zeros(3)) == {HIGHEST}
+    assert precisions(jax.value_and_grad(path.v), jnp.zeros(3)) == {HIGHEST}
 
 
 def test_what_the_user_asks_for_stays():
     path = as_path(NumPyroPath(model, ("default",)))
     default = (jax.lax.Precision.DEFAULT,) * 2
-    assert precisions(path.log_ratio, jnp.zeros(3)) == {default}
+    assert precisions(path.v, jnp.zeros(3)) == {default}
     with jax.default_matmul_precision("tensorfloat32"):
         path = as_path(NumPyroPath(model))
-        assert HIGHEST not in precisions(path.log_ratio, jnp.zeros(3))
+        assert HIGHEST not in precisions(path.v, jnp.zeros(3))
 
 
 def test_an_explorer_multiplies_in_full_precision_and_the_caller_as_before():

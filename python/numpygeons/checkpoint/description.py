@@ -50,7 +50,7 @@ class Description:
         """
         path = folder / RUN
         arrays, header = file.read(path)
-        file.check_place(path, header, file.RUN)
+        file.check_kind(path, header, file.RUN)
         known = {f.name for f in fields(Description)}
         with file.sense(path):
             parts = {name: put_together(part, arrays) for name, part in header.items()}

@@ -235,7 +235,7 @@ def sense(path: Path) -> Iterator[None]:
         ) from error
 
 
-def check_place(path: Path, header: dict[str, Any], kind: str, number: int = 0) -> None:
+def check_kind(path: Path, header: dict[str, Any], kind: str, number: int = 0) -> None:
     """Whether a file is what its name says, by its header.
 
     Raises

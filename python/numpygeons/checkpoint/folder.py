@@ -172,9 +172,9 @@ class Folder:
                 with suppress(OSError):
                     (self.path / name).unlink()
 
-    def watch(self, number: int) -> Watch:
+    def keeper(self, number: int) -> TimedKeeper:
         """Who writes the round of this number while it runs."""
-        return Watch(self, number)
+        return TimedKeeper(self, number)
 
     def discard(self) -> None:
         """Undoes `make`, for a run that could not start; rounds are kept."""
@@ -191,7 +191,7 @@ class Folder:
                 folder.rmdir()
 
 
-class Watch:
+class TimedKeeper:
     """Writes a long round now and then, so that its draws outlive the machine (`rounds.Keeper`)."""
 
     def __init__(self, folder: Folder, number: int) -> None:

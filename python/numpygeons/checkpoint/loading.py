@@ -30,8 +30,7 @@ from numpygeons.records import RoundRecord
 from numpygeons.rounds.draws_on_disk import DiskDraws
 from numpygeons.rounds.rounds import Rounds
 from numpygeons.rounds.run_state import Between, Midway
-from numpygeons.target.path import Path as Tempered
-from numpygeons.target.path import as_path
+from numpygeons.target.path import TemperedPath, as_path
 from numpygeons.xla.one_thread import one_thread
 from numpygeons.xla.precision import run_precision
 
@@ -111,7 +110,7 @@ def _folder_of(path_or_result: Any) -> Path:
     return path.resolve()
 
 
-def _check_model(folder: Path, description: Description, path: Tempered) -> None:
+def _check_model(folder: Path, description: Description, path: TemperedPath) -> None:
     got, wanted = tuple(path.coordinate_names), description.coordinates
     if got == wanted:
         return
@@ -172,14 +171,14 @@ def _read(
 ) -> tuple[Any, dict[str, Any]]:
     """Arrays and header of a file of this run. Raises CheckpointError where it is not that."""
     arrays, header = file.read(place)
-    file.check_place(place, header, kind, number)
+    file.check_kind(place, header, kind, number)
     if header.get("run") != description.id:
         raise file.damaged(place, "it belongs to another run")
     return arrays, header
 
 
 def _midway(
-    folder: Path, description: Description, path: Tempered, explorer: Any, number: int
+    folder: Path, description: Description, path: TemperedPath, explorer: Any, number: int
 ) -> Midway | None:
     """What there is of the round that was under way; None where nothing of it can be believed."""
     place = folder / unfinished_file(number)

@@ -21,8 +21,7 @@ from urllib.request import url2pathname
 
 import cloudpickle
 
-from numpygeons.target.path import JaxTarget, NumPyroPath
-from numpygeons.target.path import Path as Tempered
+from numpygeons.target.path import JaxTarget, NumPyroPath, TemperedPath
 from numpygeons.xla.one_thread import one_thread
 from numpygeons.xla.precision import run_precision
 
@@ -44,7 +43,7 @@ def pickled(target: Any, explorer: Any) -> bytes:
     TypeError
         When one of them cannot be pickled; the message names it.
     """
-    if isinstance(target, Tempered) or target is None:
+    if isinstance(target, TemperedPath) or target is None:
         raise TypeError(
             "a Path cannot be written to a checkpoint: give the model, the NumPyroPath or the "
             "JaxTarget that it was made of"

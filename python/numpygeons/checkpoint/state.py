@@ -23,7 +23,7 @@ from numpygeons.rounds.run_state import Between, Midway, nowhere
 from numpygeons.rounds.same_model import Pilot
 from numpygeons.rounds.traces import Traces
 from numpygeons.settings import Settings
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.target.potential import State
 
 PLAIN = ("chains", "betas", "centres", "scales")  # arrays of `Between`
@@ -42,7 +42,7 @@ SO_FAR = ("v", "replicas", "statistic_sums", "snapshots", "moments", "chains")  
 
 
 class OtherShape(ValueError):
-    """Path or explorer do not fit what was written."""
+    """TemperedPath or explorer do not fit what was written."""
 
 
 def to_arrays(state: Between) -> tuple[Arrays, dict[str, Any]]:
@@ -88,7 +88,11 @@ def midway_to_arrays(midway: Midway) -> tuple[Arrays, dict[str, Any]]:
 
 
 def midway_from_arrays(
-    arrays: Arrays, header: dict[str, Any], path: Path, explorer: Explorer, settings: Settings
+    arrays: Arrays,
+    header: dict[str, Any],
+    path: TemperedPath,
+    explorer: Explorer,
+    settings: Settings,
 ) -> Midway:
     """The round in its middle that `midway_to_arrays` took apart. Raises as `from_arrays`."""
     replicas = _replicas(arrays, path, explorer)
@@ -127,7 +131,11 @@ def _put_traces(arrays: Arrays, traces: Traces) -> dict[str, Any]:
 
 
 def from_arrays(
-    arrays: Arrays, header: dict[str, Any], path: Path, explorer: Explorer, settings: Settings
+    arrays: Arrays,
+    header: dict[str, Any],
+    path: TemperedPath,
+    explorer: Explorer,
+    settings: Settings,
 ) -> Between:
     """The state that `to_arrays` took apart.
 
@@ -163,7 +171,7 @@ def results_from_arrays(arrays: Arrays, header: dict[str, Any]) -> Between:
     )
 
 
-def _replicas(arrays: Arrays, path: Path, explorer: Explorer) -> State:
+def _replicas(arrays: Arrays, path: TemperedPath, explorer: Explorer) -> State:
     fields: dict[str, Any] = {name: arrays[f"replicas.{name}"] for name in State._fields}
     replicas = State(**fields)
     gradients = path.dimension if explorer.needs_gradients else 0
@@ -178,7 +186,9 @@ def _replicas(arrays: Arrays, path: Path, explorer: Explorer) -> State:
     return replicas
 
 
-def _tuning(arrays: Arrays, kinds: list[str], path: Path, explorer: Explorer, n: int) -> Any:
+def _tuning(
+    arrays: Arrays, kinds: list[str], path: TemperedPath, explorer: Explorer, n: int
+) -> Any:
     ones = np.ones(path.dimension)
     start = explorer.start(Start(betas=np.linspace(0, 1, n), centre=ones, scale=ones))
     first, structure = jax.tree.flatten(start)
@@ -203,7 +213,7 @@ def _data(arrays: Arrays, header: dict[str, Any]) -> RoundData | None:
     return RoundData(first_zero_likelihood=first, **header["data"], **parts)
 
 
-def _traces(arrays: Arrays, plain: Any, path: Path, settings: Settings) -> Traces | None:
+def _traces(arrays: Arrays, plain: Any, path: TemperedPath, settings: Settings) -> Traces | None:
     if plain is None:
         return None
     traces = Traces(path, 0, settings.record)

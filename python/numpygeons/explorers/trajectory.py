@@ -43,11 +43,11 @@ def gained(start: State, p0: Array, end: State, p: Array, beta: Array) -> Array:
     return log_density(end, beta) - log_density(start, beta) + kinetic
 
 
-def accept(log_ratio: Array, uniform: Array, there: State, here: State) -> tuple[State, Array]:
+def accept(log_acceptance: Array, uniform: Array, there: State, here: State) -> tuple[State, Array]:
     """One of two states, and the probability with which it was the first."""
-    log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
-    state = choose(jnp.log(uniform) < log_ratio, there, here)
-    return state, jnp.minimum(1, jnp.exp(log_ratio))
+    log_acceptance = jnp.where(jnp.isfinite(log_acceptance), log_acceptance, -jnp.inf)
+    state = choose(jnp.log(uniform) < log_acceptance, there, here)
+    return state, jnp.minimum(1, jnp.exp(log_acceptance))
 
 
 def choose(condition: Array, a: State, b: State) -> State:
@@ -88,8 +88,8 @@ def plain_walk(
     moving = jax.lax.fori_loop(0, length, turn, Moving(state, noise.normals, nothing))
     end = with_values(evaluate, moving.state, moving.handed_over)
     p = moving.p + 0.5 * step * scaled_gradient(scale, gradient(end, beta))
-    log_ratio = gained(state, noise.normals, end, p, beta)
-    new, probability = accept(log_ratio, noise.uniforms[1], end, state)
+    log_acceptance = gained(state, noise.normals, end, p, beta)
+    new, probability = accept(log_acceptance, noise.uniforms[1], end, state)
     return new, jnp.stack([probability, length.astype(dtype), jnp.zeros((), dtype)])
 
 
@@ -129,21 +129,21 @@ def mixed_walk(
         """An independence step (Tierney 1994, section 2.3.3); the trajectory starts where it
         ends."""
         j = _row(i, proposals)
-        log_ratio = (
+        log_acceptance = (
             log_density(there, beta)
             - log_density(walk.here, beta)
             + of_last(walk.last, log_mixture, proposals.logs[:, 0])
             - proposals.logs[j, 0]
         )
-        log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
-        accepted = proposals.logs[j, 2] < log_ratio
+        log_acceptance = jnp.where(jnp.isfinite(log_acceptance), log_acceptance, -jnp.inf)
+        accepted = proposals.logs[j, 2] < log_acceptance
         here = choose(accepted, there, walk.here)
         return Walk(
             here=here,
             moving=here,
             p=walk.p,
             last=jnp.where(accepted, i, walk.last),
-            independent=walk.independent + jnp.minimum(1, jnp.exp(log_ratio)),
+            independent=walk.independent + jnp.minimum(1, jnp.exp(log_acceptance)),
         )
 
     def turn(i: Array, walk: Walk) -> Walk:
@@ -169,8 +169,8 @@ def mixed_walk(
     parts = log_parts(mixture, walk.moving.x)
     same = parts[of_last(walk.last, region, proposals.components)] - log_total(parts)
     before = of_last(walk.last, log_region, proposals.logs[:, 1])
-    log_ratio = gained(walk.here, noise.normals, walk.moving, p, beta) + (same - before)
-    new, probability = accept(log_ratio, noise.uniforms[1], walk.moving, walk.here)
+    log_acceptance = gained(walk.here, noise.normals, walk.moving, p, beta) + (same - before)
+    new, probability = accept(log_acceptance, noise.uniforms[1], walk.moving, walk.here)
     independent = walk.independent / jnp.maximum(n_independent, 1).astype(dtype)
     return new, jnp.stack([probability, n_evaluations.astype(dtype), independent])
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from numpygeons.arrays import Floats, Reals
 from numpygeons.records import RoundRecord
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.xla.double_precision import NotInDouble, in_double_precision
 from numpygeons.xla.precision import run_precision
 
@@ -36,7 +36,7 @@ class Coarseness(NamedTuple):
 
 
 def with_coarseness(
-    record: RoundRecord, path: Path, x: Reals | Floats, v: Reals | Floats
+    record: RoundRecord, path: TemperedPath, x: Reals | Floats, v: Reals | Floats
 ) -> RoundRecord:
     """A round's record with what rounding does, from states of its target chain and V there."""
     found = coarseness(path, x, v)
@@ -53,12 +53,12 @@ def without_coarseness(record: RoundRecord) -> RoundRecord:
     return replace(record, coarseness=None, coarse_shift=None)
 
 
-def coarseness(path: Path, x: Reals | Floats, v: Reals | Floats) -> Coarseness | None:
+def coarseness(path: TemperedPath, x: Reals | Floats, v: Reals | Floats) -> Coarseness | None:
     """What rounding of V does, from states of the target's chain.
 
     Parameters
     ----------
-    path : Path
+    path : TemperedPath
     x : array, shape (n, dimension)
         States of the target's chain, unconstrained.
     v : array, shape (n,)
@@ -88,11 +88,11 @@ def coarseness(path: Path, x: Reals | Floats, v: Reals | Floats) -> Coarseness |
     return Coarseness(shift=float(shift), spread=float(np.std(finite)))
 
 
-def _traced(path: Path, n: int) -> tuple[Any, int]:
+def _traced(path: TemperedPath, n: int) -> tuple[Any, int]:
     """V of `n` states, or of as many as fit, and their number."""
     with run_precision(path.dtype):
         shape = jax.ShapeDtypeStruct((n, path.dimension), path.dtype)
-        traced = jax.make_jaxpr(jax.vmap(path.log_ratio))(shape)
+        traced = jax.make_jaxpr(jax.vmap(path.v))(shape)
     arrays = (variable.aval for equation in traced.eqns for variable in equation.outvars)
     largest = max((int(np.prod(a.shape, dtype=int)) for a in arrays), default=1)
     if n > 1 and largest > NUMBERS_AT_A_TIME:

@@ -29,7 +29,7 @@ from numpygeons.explorers.checks import check_sizes, check_tuning, checked, is_t
 from numpygeons.parallel.signals import raise_if_interrupted
 from numpygeons.rounds.reference_draws import batch_size, lower_reference
 from numpygeons.settings import Settings
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.target.potential import Evaluate, State
 from numpygeons.xla.compilation import Lowered, Program, compile_together, fits_one_function
 from numpygeons.xla.garbage import paused_collector
@@ -62,7 +62,12 @@ class RoundPrograms:
     structure of the explorer's operands. The path keeps them for later runs."""
 
     def __init__(
-        self, path: Path, evaluate: Evaluate, explorer: Explorer, settings: Settings, n_rows: int
+        self,
+        path: TemperedPath,
+        evaluate: Evaluate,
+        explorer: Explorer,
+        settings: Settings,
+        n_rows: int,
     ) -> None:
         """`n_rows`: the coordinator's. Compiles nothing yet.
 
@@ -158,7 +163,7 @@ class RoundPrograms:
 
 
 def shapes_of(
-    path: Path, evaluate: Evaluate, explorer: Explorer, n_chains: int, n_rows: int, own: Any
+    path: TemperedPath, evaluate: Evaluate, explorer: Explorer, n_chains: int, n_rows: int, own: Any
 ) -> Shapes:
     """Shapes of all that a worker's program works on; `own`: its explorer's operands."""
     state = jax.eval_shape(evaluate, jax.ShapeDtypeStruct((path.dimension,), path.dtype))

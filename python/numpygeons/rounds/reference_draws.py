@@ -22,7 +22,7 @@ from numpygeons._core.random import jax_keys
 from numpygeons.arrays import Array, Integers
 from numpygeons.errors import NumericalError
 from numpygeons.records import RoundRecord
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.target.potential import Evaluate, State, raw_state, read_v
 from numpygeons.xla.compilation import (
     OCCASIONAL_OPTIONS,
@@ -51,7 +51,7 @@ def batch_size(dimension: int) -> int:
     return int(np.clip(NUMBERS_IN_A_FIELD // dimension, FEWEST_DRAWS, MOST_DRAWS))
 
 
-def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
+def lower_reference(path: TemperedPath, evaluate: Evaluate) -> Lowered:
     """Traces the program from keys, shape (batch_size, 2), to (states, attempts, good, likely):
     how many attempts there were, whether the last is a draw, and how many others had a likelihood.
 
@@ -74,7 +74,7 @@ def lower_reference(path: Path, evaluate: Evaluate) -> Lowered:
     return _lower(path, evaluate, sample, single=single)
 
 
-def _keys_and_attempts(path: Path) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+def _keys_and_attempts(path: TemperedPath) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
     n = batch_size(path.dimension)
     return jax.ShapeDtypeStruct((n, 2), np.uint32), jax.ShapeDtypeStruct((n,), np.int32)
 
@@ -91,7 +91,7 @@ def _attempt_key(key: Array, n: Array) -> Array:
     return jax.random.fold_in(_typed(key), n)
 
 
-def _draws_gammas(path: Path, evaluate: Evaluate) -> bool:
+def _draws_gammas(path: TemperedPath, evaluate: Evaluate) -> bool:
     """Whether a model of small arrays on the CPU has gamma draws in its reference."""
     if jax.default_backend() != "cpu":
         return False
@@ -104,7 +104,7 @@ def _draws_gammas(path: Path, evaluate: Evaluate) -> bool:
 
 
 def _lower(
-    path: Path, evaluate: Evaluate, sample: Callable[[Array, Array], Array], *, single: bool
+    path: TemperedPath, evaluate: Evaluate, sample: Callable[[Array, Array], Array], *, single: bool
 ) -> Lowered:
     """Traces both programs; `single`: `sample`, from a key and the number of the attempt to x, as
     one machine function."""

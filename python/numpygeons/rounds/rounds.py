@@ -6,7 +6,7 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from numpygeons.rounds.setup import before_the_first_round, coordinator_of
 from numpygeons.rounds.starting_points import starting_points
 from numpygeons.rounds.traces import target_states
 from numpygeons.settings import Settings, check_workers
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.target.potential import Replicas, make_evaluate
 from numpygeons.xla.blas_threads import one_blas_thread
 from numpygeons.xla.callback_errors import callbacks_may_raise
@@ -44,7 +44,7 @@ class Rounds:
 
     def __init__(
         self,
-        path: Path,
+        path: TemperedPath,
         explorer: Explorer,
         settings: Settings,
         target: Any = None,
@@ -64,7 +64,12 @@ class Rounds:
 
     @classmethod
     def loaded(
-        cls, path: Path, explorer: Explorer, settings: Settings, target: Any, state: Between | None
+        cls,
+        path: TemperedPath,
+        explorer: Explorer,
+        settings: Settings,
+        target: Any,
+        state: Between | None,
     ) -> Rounds:
         """A run that was written down, without compiling anything before it goes on; `state` is
         None where no round was finished."""
@@ -75,10 +80,12 @@ class Rounds:
             rounds.state = state
         return rounds
 
-    def _describe(self, path: Path, explorer: Explorer, settings: Settings, target: Any) -> None:
+    def _describe(
+        self, path: TemperedPath, explorer: Explorer, settings: Settings, target: Any
+    ) -> None:
         self.path, self.explorer, self.settings, self.target = path, explorer, settings, target
         self.is_prepared = self.is_started = False
-        self.draws_folder: FilePath | None = None  # of the recorder "disk"
+        self.draws_folder: Path | None = None  # of the recorder "disk"
         self.team = Team()
         self.state = nowhere(settings.n_chains, path.dimension)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -22,7 +22,7 @@ from numpygeons.rounds.reference_draws import Batch, ReferenceDraws
 from numpygeons.rounds.run_state import Between, Midway
 from numpygeons.rounds.traces import Traces
 from numpygeons.settings import Settings
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.target.potential import Replicas
 from numpygeons.xla.callback_errors import callbacks_may_raise
 
@@ -62,7 +62,7 @@ class Scans:
 
     def __init__(
         self,
-        path: Path,
+        path: TemperedPath,
         explorer: Explorer,
         settings: Settings,
         team: Team,
@@ -74,7 +74,7 @@ class Scans:
         self._batch: tuple[int, Batch] | None = None  # the reference draws made last
 
     def run(
-        self, before: Between, driver: Driver, watch: Watch, draws_folder: FilePath | None
+        self, before: Between, driver: Driver, watch: Watch, draws_folder: Path | None
     ) -> Scanned:
         """Those of the next round; `draws_folder`: of the recorder "disk".
 
@@ -192,7 +192,7 @@ class Scans:
                 if rank == 0:
                     traces.write_all(x, log_reference)
 
-    def _disk(self, number: int, folder: FilePath | None) -> DiskDraws | None:
+    def _disk(self, number: int, folder: Path | None) -> DiskDraws | None:
         """Where the draws of a round go, if they go to a disk."""
         if folder is None or "disk" not in self._settings.record:
             return None

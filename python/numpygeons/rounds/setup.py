@@ -14,13 +14,15 @@ from numpygeons.rounds.run_state import Between
 from numpygeons.rounds.same_model import Pilot
 from numpygeons.rounds.starting_points import robust_location_and_scale
 from numpygeons.settings import Settings
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.target.potential import Replicas
 
 READ_DRAWS = ("traces", "online", "disk")  # recorders that look at the target's states
 
 
-def coordinator_of(path: Path, explorer: Explorer, settings: Settings, team: Team) -> Coordinator:
+def coordinator_of(
+    path: TemperedPath, explorer: Explorer, settings: Settings, team: Team
+) -> Coordinator:
     """The core's part of a run, for the ranks and workers of a team."""
     n = settings.n_chains
     noise = explorer.noise(path.dimension)

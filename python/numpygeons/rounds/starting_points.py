@@ -10,7 +10,7 @@ from numpygeons._core.random import Purpose, jax_keys
 from numpygeons.arrays import Floats
 from numpygeons.errors import NumericalError
 from numpygeons.rounds.reference_draws import ReferenceDraws
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.target.potential import Evaluate, Replicas, State
 from numpygeons.xla.compiler_options import jit
 
@@ -30,7 +30,7 @@ def robust_location_and_scale(x: Floats) -> tuple[Floats, Floats]:
 
 
 def starting_points(
-    path: Path, evaluate: Evaluate, reference: ReferenceDraws, pilot: State, n_replicas: int
+    path: TemperedPath, evaluate: Evaluate, reference: ReferenceDraws, pilot: State, n_replicas: int
 ) -> Replicas:
     """States of finite density, one per replica.
 
@@ -88,7 +88,7 @@ def starting_points(
     return replicas
 
 
-def _refuse_constant(path: Path, pilot: State) -> None:
+def _refuse_constant(path: TemperedPath, pilot: State) -> None:
     """A density gives no two equal draws, let alone hundreds: a sampler that is a stub does."""
     x = np.asarray(pilot.x)
     constant = np.all(x == x[0], axis=0)
@@ -102,7 +102,7 @@ def _refuse_constant(path: Path, pilot: State) -> None:
         )
 
 
-def _refuse_infinite(path: Path, states: State, source: str) -> None:
+def _refuse_infinite(path: TemperedPath, states: State, source: str) -> None:
     infinite = np.asarray(states.v) == np.inf
     if np.any(infinite):
         draw = int(np.argmax(infinite))
@@ -115,7 +115,7 @@ def _refuse_infinite(path: Path, states: State, source: str) -> None:
         )
 
 
-def _never_finite(path: Path, x: Floats) -> str:
+def _never_finite(path: TemperedPath, x: Floats) -> str:
     """Which sites have no finite likelihood at any of these draws, and what they have instead."""
     terms = _terms(path, x[:MOST_LOOKED_AT])
     n = min(len(x), MOST_LOOKED_AT)
@@ -137,11 +137,11 @@ def _never_finite(path: Path, x: Floats) -> str:
         found.append(f"site {name!r} is {' and '.join(counts)} of {n} draws")
     if found:
         return ": " + "; ".join(found)
-    v = np.asarray(jit(jax.vmap(path.log_ratio))(jnp.asarray(x[:MOST_LOOKED_AT])))
+    v = np.asarray(jit(jax.vmap(path.v))(jnp.asarray(x[:MOST_LOOKED_AT])))
     return f": V is NaN at {int(np.sum(np.isnan(v)))} and -inf at the others of {n} draws"
 
 
-def _terms(path: Path, x: Floats) -> dict[str, Floats]:
+def _terms(path: TemperedPath, x: Floats) -> dict[str, Floats]:
     """The log likelihoods of each observed site at draws x, shape (n, dimension); {} for a target
     of functions."""
     terms: dict[str, Floats] = jit(jax.vmap(path.log_likelihood))(jnp.asarray(x))

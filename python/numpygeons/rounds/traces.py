@@ -12,7 +12,7 @@ from numpygeons.arrays import Floats, Reals
 from numpygeons.rounds.draws_on_disk import DiskDraws
 from numpygeons.rounds.online_moments import OnlineMoments
 from numpygeons.target.map_draws import map_draws
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.target.potential import State
 
 
@@ -20,7 +20,11 @@ class Traces:
     """What the recorders "traces", "online" and "disk" keep of one round."""
 
     def __init__(
-        self, path: Path, n_scans: int, record: tuple[str, ...], disk: DiskDraws | None = None
+        self,
+        path: TemperedPath,
+        n_scans: int,
+        record: tuple[str, ...],
+        disk: DiskDraws | None = None,
     ) -> None:
         self._path = path
         self.n = 0

@@ -16,7 +16,7 @@ from numpygeons.records import RoundRecord
 from numpygeons.rounds.reference_draws import truncation
 from numpygeons.rounds.run_state import Between
 from numpygeons.target.map_draws import map_draws
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 
 Sites = dict[str, npt.NDArray[Any]]
 
@@ -24,7 +24,7 @@ Sites = dict[str, npt.NDArray[Any]]
 class LastRound:
     """The last of the finished rounds. What takes time to compute is computed once."""
 
-    def __init__(self, path: Path, state: Between) -> None:
+    def __init__(self, path: TemperedPath, state: Between) -> None:
         self._path, self._state = path, state
 
     @property

@@ -24,7 +24,7 @@ from numpygeons.runs.flags import flags_of
 from numpygeons.runs.last_round import LastRound, Sites
 from numpygeons.runs.report import Reporter, header, verdict
 from numpygeons.settings import Settings
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.xla.compilation_cache import kept_programs
 
 Checkpoint = bool | str | os.PathLike[str]
@@ -54,7 +54,7 @@ class Run:
     def begun(
         cls,
         target: Any,
-        path: Path,
+        path: TemperedPath,
         explorer: Explorer,
         settings: Settings,
         team: Team,
@@ -168,7 +168,7 @@ class Run:
 
     def _do_round(self, reporter: Reporter, interrupts: Interrupts, checked_round: int) -> None:
         rounds, before = self.rounds, self.rounds.state
-        keeper = None if self.folder is None else self.folder.watch(before.round + 1)
+        keeper = None if self.folder is None else self.folder.keeper(before.round + 1)
         record = rounds.advance(reporter.scans, keeper, interrupts)
         self._last_round = None  # its draws need not stay in memory
         self._write(lambda folder: folder.write(rounds.state))

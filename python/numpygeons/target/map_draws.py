@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.xla.callback_errors import callbacks_may_raise
 from numpygeons.xla.compilation_cache import kept_programs
 from numpygeons.xla.compiler_options import jit
@@ -22,7 +22,7 @@ CHUNK = 1024  # draws at a time: bounds the memory, and one compilation serves a
 
 @kept_programs()
 @one_thread()
-def map_draws(path: Path, x: npt.NDArray[Any], *, to: str = "constrain") -> Sites:
+def map_draws(path: TemperedPath, x: npt.NDArray[Any], *, to: str = "constrain") -> Sites:
     """The path's function `to` ("constrain" or "log_likelihood") of every row of x.
 
     x has shape (n, dimension); results have shape (n, *site_shape). The last chunk is padded.

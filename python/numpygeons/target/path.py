@@ -28,7 +28,7 @@ from numpygeons.xla.garbage import paused_collector
 from numpygeons.xla.one_thread import one_thread
 from numpygeons.xla.traced import Traced
 
-__all__ = ["JaxTarget", "NumPyroPath", "Path", "as_path"]
+__all__ = ["JaxTarget", "NumPyroPath", "TemperedPath", "as_path"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -113,7 +113,7 @@ class JaxTarget:
     >>> path = as_path(target)
     >>> path.coordinate_names
     ['x[0]', 'x[1]']
-    >>> float(path.log_ratio(jnp.array([1.0, 0.0])))
+    >>> float(path.v(jnp.array([1.0, 0.0])))
     -1.5
     """
 
@@ -133,7 +133,7 @@ class JaxTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Path:
+class TemperedPath:
     """What tempering needs of a target: log gamma_0, V, exact reference draws, the map back.
 
     All functions take one flat vector ``x`` of shape ``(dimension,)`` and dtype `dtype` in
@@ -147,7 +147,7 @@ class Path:
         float32 or float64: JAX's default when the path was made.
     log_reference : callable
         x to log gamma_0, a scalar; for a model log prior + log|det J|.
-    log_ratio : callable
+    v : callable
         x to V = log gamma_1 - log gamma_0, a scalar; for a model the log likelihood.  May be
         -inf, and NaN is left as it is.
     log_pair : callable
@@ -181,7 +181,7 @@ class Path:
     dimension: int
     dtype: np.dtype[Any]
     log_reference: Callable[[Array], Array]
-    log_ratio: Callable[[Array], Array]
+    v: Callable[[Array], Array]
     log_pair: Callable[[Array], tuple[Array, Array]]
     sample_reference: Callable[[Array], Array]
     constrain: Callable[[Array], dict[str, Array]]
@@ -199,7 +199,9 @@ class Path:
 
 # Paths already made of a target, by the float type that JAX had: further runs of the same target
 # find its compiled programs.
-_PATHS: WeakKeyDictionary[NumPyroPath | JaxTarget, dict[np.dtype[Any], Path]] = WeakKeyDictionary()
+_PATHS: WeakKeyDictionary[NumPyroPath | JaxTarget, dict[np.dtype[Any], TemperedPath]] = (
+    WeakKeyDictionary()
+)
 
 
 @one_thread()
@@ -208,19 +210,19 @@ def as_path(
     target: Any,
     model_args: tuple[Any, ...] = (),
     model_kwargs: Mapping[str, Any] | None = None,
-) -> Path:
+) -> TemperedPath:
     """Turn a target into a path.
 
     Parameters
     ----------
-    target : callable, NumPyroPath, JaxTarget or Path
+    target : callable, NumPyroPath, JaxTarget or TemperedPath
         A NumPyro model, with its arguments or without.
     model_args, model_kwargs
         Arguments of a bare model.
 
     Returns
     -------
-    Path
+    TemperedPath
 
     Raises
     ------
@@ -242,13 +244,13 @@ def as_path(
     >>> path.dimension, path.observed
     (1, ('y',))
     """
-    if isinstance(target, NumPyroPath | JaxTarget | Path):
+    if isinstance(target, NumPyroPath | JaxTarget | TemperedPath):
         if len(model_args) or model_kwargs:
             raise ValueError(
                 f"model_args and model_kwargs belong to a bare model, but target is a "
                 f"{type(target).__name__}, which carries its own"
             )
-        if isinstance(target, Path):
+        if isinstance(target, TemperedPath):
             return target
         made = _PATHS.setdefault(target, {})
         dtype = default_float()
@@ -269,18 +271,18 @@ def as_path(
 # ---------------------------------------------------------------------------- a NumPyro model
 
 
-def _path_of_model(target: NumPyroPath) -> Path:
+def _path_of_model(target: NumPyroPath) -> TemperedPath:
     args, kwargs = tuple(target.model_args), dict(target.model_kwargs or {})
     with paused_collector():
         program = trace_model(target.model, args, kwargs)
     sites, layout = program.sites, program.layout
     dims = {latent.name: latent.dims for latent in sites.latents} | dict(sites.deterministic)
     dims |= {site.name: site.dims for site in sites.observed}
-    return Path(
+    return TemperedPath(
         dimension=layout.dimension,
         dtype=layout.dtype,
         log_reference=program.evaluated.part("log_reference"),
-        log_ratio=program.evaluated.part("log_ratio"),
+        v=program.evaluated.part("v"),
         log_pair=program.evaluated.part("log_pair"),
         sample_reference=program.draw,
         constrain=program.constrain(),
@@ -297,7 +299,7 @@ def _path_of_model(target: NumPyroPath) -> Path:
 # ------------------------------------------------------------------------------ JAX functions
 
 
-def _path_of_functions(target: JaxTarget) -> Path:
+def _path_of_functions(target: JaxTarget) -> TemperedPath:
     drawn = _shape_of("sample_reference", target.sample_reference, default_key())
     layout, tree = _layout_of(drawn)
 
@@ -329,18 +331,18 @@ def _path_of_functions(target: JaxTarget) -> Path:
 
     def parts(x: Array) -> dict[str, Any]:
         pair = log_pair(x)
-        return {"log_reference": pair[0], "log_ratio": pair[1], "log_pair": pair}
+        return {"log_reference": pair[0], "v": pair[1], "log_pair": pair}
 
     x = jnp.zeros(layout.dimension, layout.dtype)
     both = recorded_twice(lambda: Traced(lambda x: parts(x), x))
     for remark in changed_functions(both):
         warn_user(remark)
     evaluated = both.first.rewritten(rewritten)
-    return Path(
+    return TemperedPath(
         dimension=layout.dimension,
         dtype=layout.dtype,
         log_reference=evaluated.part("log_reference"),
-        log_ratio=evaluated.part("log_ratio"),
+        v=evaluated.part("v"),
         log_pair=evaluated.part("log_pair"),
         sample_reference=lambda key: flat_of(target.sample_reference(typed_key(key))),
         constrain=layout.unflatten,

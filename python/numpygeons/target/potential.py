@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from numpygeons.arrays import Array
 from numpygeons.errors import ModelError
 from numpygeons.target.model.failures import text_of
-from numpygeons.target.path import Path
+from numpygeons.target.path import TemperedPath
 from numpygeons.xla.values_on_demand import Split, split
 
 
@@ -69,7 +69,7 @@ def with_values(evaluate: Evaluate, state: State, handed_over: list[Array]) -> S
     return evaluate.values(state, handed_over) if isinstance(evaluate, _Evaluation) else state
 
 
-def make_evaluate(path: Path, *, with_gradients: bool) -> Evaluate:
+def make_evaluate(path: TemperedPath, *, with_gradients: bool) -> Evaluate:
     """The function x -> State of a path.
 
     A NaN in V is read as -inf: the state has likelihood zero. A gradient component that is not
@@ -78,7 +78,7 @@ def make_evaluate(path: Path, *, with_gradients: bool) -> Evaluate:
     return _Evaluation(_pair_with_gradients(path, with_gradients))
 
 
-def _pair_with_gradients(path: Path, with_gradients: bool) -> Callable[[Array], Any]:
+def _pair_with_gradients(path: TemperedPath, with_gradients: bool) -> Callable[[Array], Any]:
     def finite(g: Array) -> Array:
         # g - g is zero for finite numbers alone; `isfinite` takes twice the instructions.
         return jnp.where(g - g == 0, g, jnp.zeros_like(g))
@@ -86,9 +86,9 @@ def _pair_with_gradients(path: Path, with_gradients: bool) -> Callable[[Array], 
     def evaluate_all(x: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         if with_gradients:
             log_reference, grad_reference = _with_gradient("prior", path.log_reference, x)
-            v, grad_v = _with_gradient("likelihood", path.log_ratio, x)
+            v, grad_v = _with_gradient("likelihood", path.v, x)
         else:
-            log_reference, v = path.log_reference(x), path.log_ratio(x)
+            log_reference, v = path.log_reference(x), path.v(x)
             grad_reference = grad_v = jnp.zeros((0,), x.dtype)
         return (log_reference, v), (finite(grad_reference), finite(grad_v))
 

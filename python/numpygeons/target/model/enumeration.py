@@ -99,8 +99,8 @@ def summed_out(
         with handlers.trace() as trace:
             _Given(model, jnp.int32(0), moving)(*args, **kwargs)
         values = {name: trace[name]["value"] for name in given.latents}
-        log_likelihood, _ = _log_sum(model, values, given.n_dims, names, args, kwargs)
-        numpyro.factor("sum_over_" + "_".join(names), log_likelihood)
+        log_sum, _ = _log_sum(model, values, given.n_dims, names, args, kwargs)
+        numpyro.factor("sum_over_" + "_".join(names), log_sum)
 
     return marginal, moving
 

@@ -39,7 +39,7 @@ class RecordedModel:
     sites: Sites
     layout: FlatLayout
     drawn: Callable[[Array], Array]  # a key of JAX's default kind to x
-    evaluated: Traced  # x to log_reference, log_ratio, log_pair, pointwise, constrained
+    evaluated: Traced  # x to log_reference, v, log_pair, pointwise, constrained
 
     def draw(self, key: Array) -> Array:
         """Draw x from the prior; any JAX key, typed or raw."""
@@ -232,11 +232,11 @@ def _trace_evaluation(run: ModelRun, layout: FlatLayout, sites: Sites) -> Traced
         parts, now = run.evaluate(layout.unflatten(x))
         seen.append(now)
         log_reference = (parts.log_prior + parts.log_det).astype(layout.dtype)
-        log_ratio = parts.log_likelihood.astype(layout.dtype)
+        v = parts.v.astype(layout.dtype)
         return {
             "log_reference": log_reference,
-            "log_ratio": log_ratio,
-            "log_pair": (log_reference, log_ratio),
+            "v": v,
+            "log_pair": (log_reference, v),
             # Tuples: JAX sorts the keys of a dictionary, and the order of the model is wanted.
             "pointwise": tuple(parts.pointwise.values()),
             "constrained": tuple(parts.constrained.values()),

@@ -86,7 +86,7 @@ def changed_functions(both: Recordings) -> Iterator[str]:
         if both.draws:
             yield f"the target draws from the global generator of NumPy or Python: {SOURCES}"
         return
-    for part, name in (("log_reference", "log_reference"), ("log_ratio", "log_target")):
+    for part, name in (("log_reference", "log_reference"), ("v", "log_target")):
         found = _difference(both.first.reduced(part), both.second.reduced(part))
         if found is not None:
             yield (

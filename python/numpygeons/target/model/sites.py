@@ -81,7 +81,7 @@ class Evaluation(NamedTuple):
 
     log_prior: Array  # summed over latents; in constrained space, or with the determinant
     log_det: Array  # log|det J| of the map to constrained values, where log_prior is without it
-    log_likelihood: Array
+    v: Array  # the log likelihood, summed over observed sites
     pointwise: dict[str, Array]
     constrained: dict[str, Array]  # latents, then deterministic sites
 
@@ -194,7 +194,7 @@ class ModelRun:
             return value
 
         trace, used_key = self._trace(visit)
-        log_prior, log_det, log_likelihood = jnp.zeros(()), jnp.zeros(()), jnp.zeros(())
+        log_prior, log_det, v = jnp.zeros(()), jnp.zeros(()), jnp.zeros(())
         pointwise: dict[str, Array] = {}
         constrained: dict[str, Array] = {}
         deterministic: dict[str, Array] = {}
@@ -209,14 +209,12 @@ class ModelRun:
                 if site["scale"] is not None:
                     terms = site["scale"] * terms
                 pointwise[name] = terms
-                log_likelihood = log_likelihood + jnp.sum(terms)
+                v = v + jnp.sum(terms)
             elif site["type"] == "sample" and name in unconstrained:
                 constrained[name] = jnp.asarray(site["value"])
                 log_prior = log_prior + jnp.sum(site["args"][0])
                 log_det = log_det + jnp.sum(site["args"][1])
-        parts = Evaluation(
-            log_prior, log_det, log_likelihood, pointwise, {**constrained, **deterministic}
-        )
+        parts = Evaluation(log_prior, log_det, v, pointwise, {**constrained, **deterministic})
         return parts, _describe(trace, unconstrained, (), used_key)
 
     @ordered_fields()
