@@ -22,7 +22,7 @@ WRONG = 2  # what was asked for cannot be done
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """What the command line asks for; returns the exit code."""
+    """Do what the command line asks for; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m numpygeons", description="Parallel tempering for NumPyro models."
     )
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(folder: Path) -> int:
-    """Does the run whose call is in the folder."""
+    """Do the run whose call is in the folder."""
     if not folder.is_dir():
         print(f"numpygeons: there is no folder {folder}", file=sys.stderr)
         return WRONG
@@ -69,7 +69,7 @@ def run(folder: Path) -> int:
 
 
 def report(folder: Path) -> int:
-    """Prints the table of the run in the folder; runs no code of it."""
+    """Print the table of the run in the folder; run no code of it."""
     try:
         records = read_records(folder)
     except (CheckpointError, OSError) as error:

@@ -101,7 +101,7 @@ def pigeons(
     driver: str = DRIVER,
     lanes: Lanes = LANES,
 ) -> PT | Result:
-    """Runs non-reversible parallel tempering from the reference (the prior) to the target.
+    """Run non-reversible parallel tempering from the reference (the prior) to the target.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ def _begin(
     settings: Settings,
     how: _How,
 ) -> PT | Result:
-    """A new run."""
+    """Begin a new run."""
     checked = as_checked_round(how.checked_round, 0, settings.n_rounds)
     if explorer is not None:
         check_members(explorer)
@@ -268,7 +268,7 @@ def _begin(
 
 
 def _go_on(pt: PT, n_rounds: int, how: _How) -> PT | Result:
-    """A run that there is, here or elsewhere."""
+    """Go on with a run that there is, here or elsewhere."""
     run = pt._run
     total = max(n_rounds, run.rounds.settings.n_rounds)
     checked = as_checked_round(how.checked_round, len(pt.rounds), total)

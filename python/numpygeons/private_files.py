@@ -50,7 +50,7 @@ def make_folders(path: Path) -> list[Path]:
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Writes a file whole, or leaves the old one as it is. Raises OSError."""
+    """Write a file whole, or leave the old one as it is. Raises OSError."""
     part = temporary_name(path)
     try:
         with open_new(part, mode) as file:

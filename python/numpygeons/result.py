@@ -113,11 +113,11 @@ class PT:
         return self._run.last_round.index_process
 
     def mean(self) -> dict[str, npt.NDArray[Any]]:
-        """Mean of each site over the last round's draws; needs the recorder 'online'."""
+        """Return the mean of each site over the last round's draws; needs the recorder 'online'."""
         return self._run.last_round.moments()[0]
 
     def var(self) -> dict[str, npt.NDArray[Any]]:
-        """Variance (divisor n - 1) of each site; needs the recorder 'online'."""
+        """Return the variance (divisor n - 1) of each site; needs the recorder 'online'."""
         return self._run.last_round.moments()[1]
 
     # Evidence
@@ -146,7 +146,7 @@ class PT:
         return None if self._evidence is None else self._evidence.dof
 
     def log_z_interval(self, level: float = 0.95) -> tuple[float, float] | None:
-        """Student interval for `log_z`.
+        """Return the Student interval for `log_z`.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class PT:
         return None if evidence is None else student_interval(evidence, level)
 
     def log_z_curve(self, betas: npt.ArrayLike | None = None) -> tuple[Floats, Floats, Floats]:
-        """log Z(beta) of the last round, with pointwise standard errors.
+        """Return log Z(beta) of the last round, with pointwise standard errors.
 
         Parameters
         ----------
@@ -196,12 +196,12 @@ class PT:
         return self._last.global_barrier
 
     def cumulative_barrier(self, beta: npt.ArrayLike) -> Any:
-        """Barrier between the reference and `beta`, by monotone cubic interpolation; the shape of
-        `beta`."""
+        """Return the barrier between the reference and `beta`, by monotone cubic interpolation; in
+        the shape of `beta`."""
         return self._barrier("cumulative_barrier", beta)
 
     def local_barrier(self, beta: npt.ArrayLike) -> Any:
-        """Derivative of `cumulative_barrier` at `beta`; the shape of `beta`."""
+        """Return the derivative of `cumulative_barrier` at `beta`; in the shape of `beta`."""
         return self._barrier("local_barrier", beta)
 
     def _barrier(self, name: str, beta: npt.ArrayLike) -> Any:
@@ -217,11 +217,11 @@ class PT:
     # Output and continuation
 
     def report(self) -> str:
-        """The table printed during the run, and what to think of it."""
+        """Return the table printed during the run, and what to think of it."""
         return table(self.rounds)
 
     def to_arviz(self, *, log_likelihood: bool | None = None) -> Any:
-        """The draws for ArviZ: `InferenceData`, or a `DataTree` from ArviZ 1.0 on.
+        """Return the draws for ArviZ: `InferenceData`, or a `DataTree` from ArviZ 1.0 on.
 
         Parameters
         ----------
@@ -243,7 +243,7 @@ class PT:
         )
 
     def extend(self, n_rounds: int = 1) -> PT:
-        """Runs `n_rounds` more rounds, and returns this run: the same bits as a run that asked
+        """Run `n_rounds` more rounds, and return this run: the same bits as a run that asked
         for all of them at once.
 
         Raises
@@ -261,7 +261,7 @@ class PT:
         return None if folder is None else folder.path
 
     def save(self, path: Any) -> None:
-        """Writes the run to a folder that is new, empty or its own, for `numpygeons.load`. Of
+        """Write the run to a folder that is new, empty or its own, for `numpygeons.load`. Of
         several ranks, which hold the same run, the first writes.
 
         Raises
@@ -276,13 +276,13 @@ class PT:
         self._run.save(path)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled whole, draws and target, to be read and to go on in any process; a copy has no
+        """Pickle it whole, draws and target, to be read and to go on in any process; a copy has no
         folder, so that two runs do not write to one. Raises TypeError when the model or the
         explorer cannot be pickled."""
         return _unpacked, self._run.packed()
 
     def __copy__(self) -> PT:
-        """A run that goes on by itself; what is finished is shared, and cannot be changed."""
+        """Return a run that goes on by itself; what is finished is shared, and stays as it is."""
         return PT(self._run.copied())
 
     def __deepcopy__(self, memo: Any) -> PT:
@@ -295,7 +295,7 @@ def _unpacked(*packed: Any) -> PT:
 
 @kept_programs()
 def load(path_or_result: Any) -> PT:
-    """Opens a run that `checkpoint=` or `PT.save` has written, as it was after its last round.
+    """Open a run that `checkpoint=` or `PT.save` has written, as it was after its last round.
 
     Everything can be read at once; nothing is compiled before it goes on, by `pigeons(pt)` or
     `pt.extend()`, with the same bits as a run that was never stopped. What it was made of is
@@ -316,22 +316,22 @@ def load(path_or_result: Any) -> PT:
 
 
 def get_sample(pt: PT) -> dict[str, npt.NDArray[Any]]:
-    """`pt.samples`."""
+    """Return `pt.samples`."""
     return pt.samples
 
 
 def n_tempered_restarts(pt: PT) -> int:
-    """`pt.n_restarts`: trips from reference to target in the last round."""
+    """Return `pt.n_restarts`: trips from reference to target in the last round."""
     return pt.n_restarts
 
 
 def n_round_trips(pt: PT) -> int:
-    """`pt.n_round_trips`: trips to the target and back in the last round."""
+    """Return `pt.n_round_trips`: trips to the target and back in the last round."""
     return pt.n_round_trips
 
 
 def stepping_stone_pair(pt: PT) -> tuple[float, float]:
-    """The two classical stepping-stone estimates of log Z, forward and backward, last round.
+    """Return the two classical stepping-stone estimates of log Z, forward and backward, last round.
 
     For comparison only: both are biased at finite lengths, and the backward one is inconsistent
     where the likelihood is zero on part of the reference.

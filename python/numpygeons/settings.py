@@ -73,7 +73,7 @@ class Settings:
 
 
 def check_workers(driver: str, n_processes: int, n_threads: int) -> None:
-    """Raises where the driver cannot work with so many.
+    """Raise where the driver cannot work with so many.
 
     Raises
     ------

@@ -28,8 +28,8 @@ def to_arviz(
     *,
     log_likelihood: bool | None = None,
 ) -> Any:
-    """Posterior, sample_stats and pointwise log_likelihood of draws, with the dims and coords of
-    the model's plates.
+    """Return posterior, sample_stats and pointwise log_likelihood of draws, with the dims and
+    coords of the model's plates.
 
     `x` are the draws in unconstrained space, shape (n_draws, dimension); `samples` by site,
     `log_reference` and `v` as of `PT.log_density`.

@@ -33,7 +33,7 @@ class Description:
     versions: str = ""
 
     def write(self, folder: Path) -> None:
-        """Writes the run file."""
+        """Write the run file."""
         arrays: Arrays = {"origin": np.frombuffer(self.origin, np.uint8)}
         names = ("id", "settings", "dtype", "coordinates", "grows", "versions")
         header = {name: take_apart(getattr(self, name), name, arrays) for name in names}
@@ -41,7 +41,7 @@ class Description:
 
     @staticmethod
     def read(folder: Path) -> Description:
-        """Reads the run file.
+        """Read the run file.
 
         Raises
         ------

@@ -42,7 +42,7 @@ class WrittenLater(CheckpointError):
 
 
 def write(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
-    """Writes a file, or leaves the old one as it is.
+    """Write a file, or leave the old one as it is.
 
     The content is on the disk before the name points at it (temporary file, fsync, rename, fsync
     of the folder).
@@ -56,7 +56,7 @@ def write(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
 
 
 def write_npz(path: Path, arrays: Arrays) -> None:
-    """Writes an `.npz` for `numpy.load`, without pickle. Raises as `write`."""
+    """Write an `.npz` for `numpy.load`, without pickle. Raises as `write`."""
 
     def fill(file: BinaryIO) -> None:
         with zipfile.ZipFile(file, "w") as archive:
@@ -92,7 +92,7 @@ def cannot_write(path: Path, error: OSError) -> CheckpointError:
 
 
 def sync_folder(folder: Path) -> None:
-    """Puts the names in a folder on the disk."""
+    """Put the names in a folder on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -101,7 +101,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def probe(folder: Path) -> None:
-    """Raises CheckpointError unless a file can be written in the folder now."""
+    """Raise CheckpointError unless a file can be written in the folder now."""
     path = temporary_name(folder / "probe")
     try:
         try:
@@ -114,7 +114,7 @@ def probe(folder: Path) -> None:
 
 
 def remove_temporary(folder: Path) -> None:
-    """Removes what writers that were killed have left in a folder."""
+    """Remove what writers that were killed have left in a folder."""
     for path in folder.glob(f".*{TEMPORARY}"):
         with suppress(OSError):
             path.unlink()

@@ -41,7 +41,7 @@ KEPT = 3  # rounds; a file that is damaged later leaves two to go on from
 
 
 def check_argument(checkpoint: Any) -> None:
-    """Raises TypeError or ValueError for a `checkpoint` that is neither a bool nor a folder."""
+    """Raise TypeError or ValueError for a `checkpoint` that is neither a bool nor a folder."""
     if isinstance(checkpoint, bool | str | os.PathLike) and not isinstance(checkpoint, bytes):
         if checkpoint == "":
             raise ValueError("checkpoint must name a folder: got ''; True makes one in results/all")
@@ -77,7 +77,7 @@ class Folder:
 
     @staticmethod
     def make(checkpoint: Any, description: Description) -> Folder:
-        """Makes a folder for a run, or takes one that is empty or the run's own, and writes the run
+        """Make a folder for a run, or take one that is empty or the run's own, and write the run
         file: a folder that cannot be written to shows at once.
 
         Raises
@@ -112,7 +112,7 @@ class Folder:
         return folder
 
     def _point_at_it(self, link: Path) -> None:
-        """Lets `results/latest` lead to this run; links are replaced in one step."""
+        """Let `results/latest` lead to this run; links are replaced in one step."""
         temporary = temporary_name(link)
         try:
             before = os.readlink(link) if link.is_symlink() else None
@@ -130,7 +130,7 @@ class Folder:
             )
 
     def ask_for(self, settings: Settings) -> None:
-        """Writes down how many rounds the run is asked for.
+        """Write down how many rounds the run is asked for.
 
         Raises
         ------
@@ -144,7 +144,7 @@ class Folder:
             self.description.write(self.path)
 
     def write(self, state: Between) -> None:
-        """Writes the last finished round, and drops what three later rounds have made old."""
+        """Write the last finished round, and drop what three later rounds have made old."""
         if state.round == 0:
             return
         arrays, header = to_arrays(state)
@@ -158,7 +158,7 @@ class Folder:
                 (self.path / name).unlink()
 
     def write_samples(self, number: int, samples: Arrays) -> None:
-        """Writes the draws of a round by site, for who must not unpickle the model.
+        """Write the draws of a round by site, for who must not unpickle the model.
 
         Raises
         ------
@@ -177,7 +177,7 @@ class Folder:
         return TimedKeeper(self, number)
 
     def discard(self) -> None:
-        """Undoes `make`, for a run that could not start; rounds are kept."""
+        """Undo `make`, for a run that could not start; rounds are kept."""
         with suppress(OSError):
             if finished_rounds(self.path):
                 return
@@ -204,7 +204,7 @@ class TimedKeeper:
         return time.monotonic() >= self._next
 
     def keep(self, midway: Midway) -> None:
-        """Writes the round so far.
+        """Write the round so far.
 
         Raises
         ------
@@ -220,7 +220,7 @@ class TimedKeeper:
 
 
 def _refuse_other(path: Path, description: Description) -> None:
-    """Raises unless the folder is new, empty or of the same run."""
+    """Raise unless the folder is new, empty or of the same run."""
     try:
         names = os.listdir(path)
     except FileNotFoundError:
@@ -252,7 +252,7 @@ def keep(rounds: Rounds, description: Description | None, checkpoint: Any) -> Fo
 def save(
     rounds: Rounds, description: Description | None, path: Any, samples: Arrays | None
 ) -> Description:
-    """Writes a run, and its draws by site, to a folder that is new, empty or its own; the run's
+    """Write a run, and its draws by site, to a folder that is new, empty or its own; the run's
     description."""
     description = description or describe(
         rounds.target, rounds.explorer, rounds.settings, rounds.path
@@ -270,7 +270,7 @@ def save(
 
 
 def _copy_draws(rounds: Rounds, folder: Path) -> None:
-    """Takes the draws of the last round along, if they are in files."""
+    """Take the draws of the last round along, if they are in files."""
     traces = rounds.state.traces
     if traces is None or traces.disk is None or traces.disk.folder == folder / DRAWS:
         return

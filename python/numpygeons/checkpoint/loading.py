@@ -45,7 +45,7 @@ class Loaded(NamedTuple):
 
 @one_thread()
 def load_run(path_or_result: Any) -> Loaded:
-    """Opens a folder, or the folder of a result; compiles nothing.
+    """Open a folder, or the folder of a result; compile nothing.
 
     Raises
     ------

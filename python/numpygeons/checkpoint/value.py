@@ -26,7 +26,7 @@ class Packed(NamedTuple):
 
 
 def pack(rounds: Rounds, description: Description | None) -> Packed:
-    """Raises TypeError when target or explorer cannot be pickled."""
+    """Raise TypeError when target or explorer cannot be pickled."""
     description = description or describe(
         rounds.target, rounds.explorer, rounds.settings, rounds.path
     )

@@ -59,7 +59,7 @@ class Surroundings:
         )
 
     def restore(self) -> None:
-        """Makes this process alike. JAX must not have started its devices yet."""
+        """Make this process alike. JAX must not have started its devices yet."""
         if self.python != sys.version_info[:2]:
             raise RuntimeError(
                 f"the call was written by Python {self.python[0]}.{self.python[1]} and is read by "
@@ -82,7 +82,7 @@ def _configuration() -> dict[str, Any]:
 
 
 def write_call(folder: Path, call: Call) -> None:
-    """Writes the call, and what it relies on in this process."""
+    """Write the call, and what it relies on in this process."""
     write_whole(folder / FILE, pickle.dumps((Surroundings.here(), call)))
 
 

@@ -66,12 +66,12 @@ class ChildProcess:
         check_environment(self.environment)
 
     def check_programs(self) -> None:
-        """Raises FileNotFoundError if what starts the ranks is missing."""
+        """Raise FileNotFoundError if what starts the ranks is missing."""
         if self.n_processes > 1:
             find_mpiexec(self.mpiexec)
 
     def start(self, folder: Path) -> Result:
-        """Starts the call that the folder holds; waits for its end if so asked.
+        """Start the call that the folder holds; wait for its end if so asked.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class ChildProcess:
 
 
 def _show(process: subprocess.Popen[bytes], result: Result) -> None:
-    """Copies the run's streams until it ends. Ctrl-C ends the run, and what it has done is kept."""
+    """Copy the run's streams until it ends. Ctrl-C ends the run, and what it has done is kept."""
     interrupted = False
     pump = _Pump(process)
     try:
@@ -141,7 +141,7 @@ class _Pump:
             self._selector.register(pipe, selectors.EVENT_READ, (name, decoder))
 
     def turn(self) -> bool:
-        """Hands on what is there; False when both pipes are closed."""
+        """Hand on what is there; False when both pipes are closed."""
         for key, _ in self._selector.select(TICK):
             name, decoder = key.data
             data = os.read(key.fd, 65536)

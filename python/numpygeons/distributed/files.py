@@ -9,7 +9,7 @@ from numpygeons.private_files import write_whole
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes the file whole or not at all, for its owner alone."""
+    """Write the file whole or not at all, for its owner alone."""
     write_whole(path, text.encode())
 
 

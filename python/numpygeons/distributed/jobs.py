@@ -98,14 +98,14 @@ class Job(ABC):
 
     @abstractmethod
     def directives(self) -> list[str]:
-        """The lines that the queue reads."""
+        """Return the lines that the queue reads."""
 
     def check_programs(self) -> None:
-        """Raises FileNotFoundError if there is no program to submit with."""
+        """Raise FileNotFoundError if there is no program to submit with."""
         self.system.check_programs()
 
     def start(self, folder: Path) -> Result:
-        """Writes `submit.sh` to the folder, submits it and returns at once.
+        """Write `submit.sh` to the folder, submit it and return at once.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Job(ABC):
         return open_result(folder, job)
 
     def script(self, folder: Path) -> str:
-        """The script that runs the call in the folder."""
+        """Return the script that runs the call in the folder."""
         ranks = [shlex.quote(word) for word in python_command(folder)]
         if self.n_processes > 1:
             launcher = [shlex.quote(word) for word in shlex.split(self.mpiexec)]
@@ -162,7 +162,7 @@ class SlurmJob(Job):
     waits_in: ClassVar[str] = "partition"
 
     def directives(self) -> list[str]:
-        """Of sbatch. Memory is asked for by core, the one way that spreads over machines."""
+        """Return those of sbatch: memory by core, the one way that spreads over machines."""
         wanted = {
             "job-name": NAME,
             "ntasks": self.n_processes,
@@ -188,7 +188,7 @@ class PBSJob(Job):
     system: ClassVar[Queue] = PBS
 
     def directives(self) -> list[str]:
-        """Of qsub (PBS Professional, OpenPBS): a chunk of machine for each rank."""
+        """Return those of qsub (PBS Professional, OpenPBS): a chunk of machine for each rank."""
         chunk = (
             f"select={self.n_processes}:ncpus={self.n_threads}:mpiprocs=1"
             f":mem={as_mebibytes(self.memory)}mb"
@@ -217,7 +217,7 @@ class LSFJob(Job):
     system: ClassVar[Queue] = LSF
 
     def directives(self) -> list[str]:
-        """Of bsub: a slot for each core, those of a rank on one machine, memory by slot."""
+        """Return those of bsub: a slot for each core, a rank's on one machine, memory by slot."""
         minutes = -(-self._seconds // 60)
         wanted = [
             f"-J {NAME}",

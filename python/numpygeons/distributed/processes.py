@@ -33,7 +33,7 @@ def ask(job: dict[str, Any]) -> str | None:
 
 
 def end(job: dict[str, Any]) -> None:
-    """Asks the supervisor to end it."""
+    """Ask the supervisor to end it."""
     if ask(job) == "running":
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(job["id"]), signal.SIGTERM)

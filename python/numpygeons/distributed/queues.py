@@ -41,7 +41,7 @@ class Queue:
     cancel: tuple[str, ...]  # the job's id follows
 
     def submit_script(self, script: Path) -> str:
-        """Submits from the script's folder; the job's id.
+        """Submit from the script's folder; return the job's id.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class Queue:
         return found[1]
 
     def check_programs(self) -> None:
-        """Raises FileNotFoundError if there is no program to submit with."""
+        """Raise FileNotFoundError if there is no program to submit with."""
         if shutil.which(self.submit[0]) is None:
             raise FileNotFoundError(
                 f"there is no {self.submit[0]} on PATH: submit to {self.name} from a machine of "
@@ -81,7 +81,7 @@ class Queue:
         return self.states.get(found[1]) if found else None
 
     def end(self, job: dict[str, Any]) -> None:
-        """Cancels the job."""
+        """Cancel the job."""
         answer = self._call((*self.cancel, str(job["id"])))
         if answer.code and self.ask(job) is not None:
             raise RunError(

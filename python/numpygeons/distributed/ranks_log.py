@@ -65,7 +65,7 @@ class RankLog:
 
 @contextmanager
 def rank_log(folder: Path) -> Iterator[RankLog]:
-    """Notes this rank's start, and its end if it raises; the caller notes any other."""
+    """Note this rank's start, and its end if it raises; the caller notes any other."""
     log = RankLog(folder)
     try:
         yield log

@@ -67,7 +67,7 @@ class Result:
         return str(self._job["id"])
 
     def status(self) -> str:
-        """ "queued", "running", "finished" or "failed"; stopped before its end is failed too."""
+        """Return "queued", "running", "finished" or "failed", which a run stopped early is too."""
         code = read_number(self.folder / "exit")
         if code is None:
             answer = self._keeper.ask(self._job)
@@ -79,7 +79,7 @@ class Result:
         return "failed" if code else "finished"
 
     def watch(self) -> None:
-        """Writes what the run says to sys.stdout, from its start, until it ends."""
+        """Write what the run says to sys.stdout, from its start, until it ends."""
         path, done = self.folder / "log.txt", 0
         for over in self._looks():
             if path.is_file():
@@ -94,7 +94,7 @@ class Result:
                 return
 
     def wait(self, timeout: float | None = None) -> Result:
-        """Waits until the run ends, and returns this result.
+        """Wait until the run ends, and return this result.
 
         Raises
         ------
@@ -113,21 +113,21 @@ class Result:
         return self
 
     def check(self) -> None:
-        """Raises RunError if the run failed."""
+        """Raise RunError if the run failed."""
         if self.status() == "failed":
             raise RunError(self._failure())
 
     def kill(self) -> None:
-        """Ends the run, as Ctrl-C would; its folder keeps what it has done. Nothing if it ended."""
+        """End the run, as Ctrl-C would; its folder keeps what it has done."""
         if self.status() in ("queued", "running"):
             self._keeper.end(self._job)
 
     def load(self) -> PT:
-        """`numpygeons.load(self)`: the finished rounds, on this process."""
+        """Return `numpygeons.load(self)`: the finished rounds, on this process."""
         return load(self)
 
     def _looks(self) -> Iterator[bool]:
-        """Looks whether the run is over, again and again, until it is."""
+        """Look whether the run is over, again and again, until it is."""
         pause = TICK if self._job["kind"] == processes.KIND else QUEUE_PAUSE
         ask_at, failures = time.monotonic(), 0
         while True:
@@ -168,17 +168,17 @@ def open_result(folder: Path, job: dict[str, Any]) -> Result:
 
 
 def watch(result: Result | str | os.PathLike[str]) -> None:
-    """`result.watch()`, for a result or its folder."""
+    """Call `result.watch()`, for a result or its folder."""
     (result if isinstance(result, Result) else Result(result)).watch()
 
 
 def kill(result: Result | str | os.PathLike[str]) -> None:
-    """`result.kill()`, for a result or its folder."""
+    """Call `result.kill()`, for a result or its folder."""
     (result if isinstance(result, Result) else Result(result)).kill()
 
 
 def write_out(text: str, stream: Any = None) -> None:
-    """Writes to sys.stdout or `stream`, whatever characters it can show."""
+    """Write to sys.stdout or `stream`, whatever characters it can show."""
     stream = sys.stdout if stream is None else stream
     if text:
         try:

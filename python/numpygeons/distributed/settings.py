@@ -12,13 +12,13 @@ NAME = re.compile(r"[\w.@+:/=,-]+")
 
 
 def check_positive(name: str, value: Any) -> None:
-    """Raises unless the value is an integer of at least 1."""
+    """Raise unless the value is an integer of at least 1."""
     if as_integer(name, value) < 1:
         raise ValueError(f"{name} must be at least 1: got {value}")
 
 
 def check_text(name: str, value: Any) -> None:
-    """Raises unless the value is None or one line of text."""
+    """Raise unless the value is None or one line of text."""
     if value is None:
         return
     if not isinstance(value, str):
@@ -28,14 +28,14 @@ def check_text(name: str, value: Any) -> None:
 
 
 def check_name(name: str, value: Any) -> None:
-    """Raises unless the value is None or a name that a queue's directives can hold."""
+    """Raise unless the value is None or a name that a queue's directives can hold."""
     check_text(name, value)
     if value is not None and not NAME.fullmatch(value):
         raise ValueError(f"{name} must be a name without spaces or quotes: got {value!r}")
 
 
 def check_lines(name: str, value: Any) -> None:
-    """Raises unless the value is a tuple or list of lines of text."""
+    """Raise unless the value is a tuple or list of lines of text."""
     if not isinstance(value, tuple | list):
         raise TypeError(f"{name} must be a tuple of text: got {value!r}")
     for line in value:
@@ -43,7 +43,7 @@ def check_lines(name: str, value: Any) -> None:
 
 
 def check_environment(value: Any) -> None:
-    """Raises unless the value is None or maps text to text."""
+    """Raise unless the value is None or maps text to text."""
     if value is None:
         return
     if not isinstance(value, Mapping) or not all(

@@ -18,7 +18,7 @@ OF_A_RUN = ("exit", "gone", "log.txt", "job.json")  # and the folder ranks
 
 
 def check_place(on: Any, n_threads: int) -> None:
-    """Raises unless a run can be started there.
+    """Raise unless a run can be started there.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def check_place(on: Any, n_threads: int) -> None:
 def start(
     on: Place, folder: Path, n_rounds: int, show_report: bool, checked_round: int = 0
 ) -> Result:
-    """Lets the run in the folder go on there, until it has `n_rounds` rounds."""
+    """Let the run in the folder go on there, until it has `n_rounds` rounds."""
     if (folder / "job.json").is_file() and Result(folder).status() in ("queued", "running"):
         raise FileExistsError(f"a run is going on in {folder}: wait for it, or kill it")
     for name in OF_A_RUN:

@@ -110,7 +110,7 @@ class Supervisor:
             self._stopped_at = time.monotonic()
 
     def _climb(self) -> None:
-        """Sends the next signal of the ladder, if it is time."""
+        """Send the next signal of the ladder, if it is time."""
         if self._stopped_at is None or self._sent == len(LADDER):
             return
         after, number = LADDER[self._sent]
@@ -124,7 +124,7 @@ class Supervisor:
         send(below, number)
 
     def run(self) -> int:
-        """Returns the command's exit code, as a shell tells it: 128 + number for a signal."""
+        """Return the command's exit code, as a shell tells it: 128 + number for a signal."""
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         ended, open_streams = None, 2
@@ -162,7 +162,7 @@ class Supervisor:
         return os.fdopen(os.open(self._folder / name, flags, 0o600), "ab")
 
     def _watch_ranks(self, selector: selectors.BaseSelector) -> None:
-        """Lets the selector see the end of the ranks that have noted themselves meanwhile."""
+        """Let the selector see the end of the ranks that have noted themselves meanwhile."""
         if len(self._watched) == self._n_processes:
             return
         for pid in set(rank_pids(self._folder)) - self._watched:
@@ -181,7 +181,7 @@ class Supervisor:
                 self._deaf.add(stream)
 
     def _sweep(self) -> None:
-        """Ends what the command left behind."""
+        """End what the command left behind."""
         deadline = time.monotonic() + 2
         while (left := descendants(os.getpid())) and time.monotonic() < deadline:
             send(left, signal.SIGKILL)

@@ -103,27 +103,27 @@ class Explorer(Protocol):
         return False
 
     def noise(self, dimension: int) -> NoiseShape:
-        """How much randomness one exploration takes. By default a JAX key."""
+        """Say how much randomness one exploration takes. By default a JAX key."""
         return NoiseShape(n_normals=0, n_uniforms=0, key=True)
 
     def n_snapshots(self, n_chains: int, dimension: int) -> int:
-        """How many states per chain `adapt` wants to see of each round, at most; 0 for none.
+        """Say how many states per chain `adapt` wants to see of each round, at most; 0 for none.
 
         They are held in memory at 8 bytes per coordinate and chain until the round has ended.
         """
         return 0
 
     def start(self, start: Start) -> Any:
-        """The tuning of the first round. By default there is none."""
+        """Return the tuning of the first round. By default there is none."""
         return ()
 
     def proposals(self, tuning: Any) -> list[core.Proposals]:
-        """What the chains propose from in a round with this tuning; [] where `noise` asks for no
-        proposals."""
+        """Return what the chains propose from in a round with this tuning; [] where `noise` asks
+        for no proposals."""
         return []
 
     def operands(self, tuning: Any) -> Any:
-        """What `explore` gets of a round's tuning, by default all of it.
+        """Return what `explore` gets of a round's tuning, by default all of it.
 
         A program is compiled for each structure that operands come in, when it is due: an explorer
         that needs some of its code in certain rounds alone leaves out of the others' what that code
@@ -135,7 +135,7 @@ class Explorer(Protocol):
     def explore(
         self, evaluate: Evaluate, state: State, beta: Array, tuning: Any, noise: Noise
     ) -> tuple[State, Array]:
-        """One exploration: the next state, and the statistics in the order of their names.
+        """Explore once: return the next state, and the statistics in the order of their names.
 
         `evaluate` costs one evaluation of log gamma_0 and V with their gradients. A state whose
         density is zero or not finite must be rejected, never returned. The statistics are one
@@ -144,17 +144,17 @@ class Explorer(Protocol):
         ...
 
     def adapt(self, tuning: Any, outcome: RoundOutcome) -> Any:
-        """The tuning of the next round, for the chains of `outcome.new_betas`. By default every
-        chain keeps its row."""
+        """Return the tuning of the next round, for the chains of `outcome.new_betas`. By default
+        every chain keeps its row."""
         return tuning
 
     def chosen(self, tuning: Any) -> dict[str, Floats]:
-        """What the report shows of a round's tuning, by name, shape (n_chains,) each."""
+        """Return what the report shows of a round's tuning, by name, shape (n_chains,) each."""
         return {}
 
 
 def step_sizes(tuning: Any, n_chains: int) -> Floats:
-    """The step size of each chain, or NaN for an explorer that has none; shape (n_chains,)."""
+    """Return the step size of each chain, NaN for an explorer without; shape (n_chains,)."""
     steps = getattr(tuning, "step_size", None)
     if steps is None:
         return np.full(n_chains, np.nan)

@@ -22,7 +22,7 @@ GUIDE = "docs/explorers.md says what an explorer is"
 
 
 def check_members(explorer: Any) -> None:
-    """Raises TypeError or ValueError unless `explorer` has the members of an `Explorer`."""
+    """Raise TypeError or ValueError unless `explorer` has the members of an `Explorer`."""
     if isinstance(explorer, type) or not hasattr(explorer, "explore"):
         raise TypeError(f"explorer must be an Explorer, {as_explorer_hint(explorer)}")
     if is_trusted(explorer):
@@ -68,7 +68,7 @@ def _parts(explorer: Any) -> tuple[Any, ...]:
 
 
 def check_sizes(explorer: Explorer, n_chains: int, dimension: int) -> None:
-    """Raises unless what `noise` and `n_snapshots` ask for can be given."""
+    """Raise unless what `noise` and `n_snapshots` ask for can be given."""
     if is_trusted(explorer):
         return
     name, noise = type(explorer).__name__, explorer.noise(dimension)
@@ -91,7 +91,7 @@ def check_sizes(explorer: Explorer, n_chains: int, dimension: int) -> None:
 
 
 def check_tuning(explorer: Explorer, method: str, tuning: Any, n_chains: int) -> None:
-    """Raises unless every leaf of what `method` returned is numbers with one row per chain."""
+    """Raise unless every leaf of what `method` returned is numbers with one row per chain."""
     if is_trusted(explorer):
         return
     name = f"{type(explorer).__name__}.{method}"

@@ -151,8 +151,8 @@ class HMC(Explorer):
     def explore(
         self, evaluate: Evaluate, state: State, beta: Array, tuning: Ways, noise: Noise
     ) -> tuple[State, Array]:
-        """A trajectory, after independence steps if the chain takes any. The two ways are compiled
-        apart: one loop for both would make each slower."""
+        """Follow a trajectory, after independence steps if the chain takes any. The two ways are
+        compiled apart: one loop for both would make each slower."""
         plain, mixed = tuning
 
         def take_plain(way: Plain) -> tuple[State, Array]:

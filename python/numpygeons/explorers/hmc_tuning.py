@@ -270,7 +270,7 @@ def _times(
 def _regions(
     settings: HMCSettings, old: Regions, outcome: RoundOutcome, step: Floats, scale: Floats
 ) -> Regions:
-    """Fits the mixtures, and spends on each chain what its acceptance asks for."""
+    """Fit the mixtures, and spend on each chain what its acceptance asks for."""
     dimension = scale.shape[1]
     if outcome.round < FIRST_FITTED_ROUND:
         return old._replace(mixture=single_normals(outcome.means, scale, settings.n_components))

@@ -44,7 +44,7 @@ class Mixtures(NamedTuple):
     offsets: Table  # shape (n_chains, K d): the means - centre, whitened
 
     def proposals(self, counts: Any, n_most: int) -> core.Proposals:
-        """Hands out `counts` draws per scan, shape (n_chains,), at most `n_most`."""
+        """Hand out `counts` draws per scan, shape (n_chains,), at most `n_most`."""
         return core.Proposals(
             log_weights=self.log_weights.rows,
             means=self.means.rows,

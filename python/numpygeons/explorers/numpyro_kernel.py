@@ -305,7 +305,7 @@ def _is_real(value: Any) -> bool:
 
 @lru_cache(maxsize=64)
 def _traits(explorer: NumPyroKernel) -> _Traits:
-    """Traces the kernel on a normal: whether it asks for slopes, and the fields of its state."""
+    """Trace the kernel on a normal: whether it asks for slopes, and the fields of its state."""
     slopes = []
 
     @jax.custom_jvp

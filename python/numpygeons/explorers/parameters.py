@@ -13,7 +13,7 @@ MOST = 10**6  # of anything that is counted within one scan
 
 
 def take_counts(explorer: Any, *names: str, least: int = 1) -> None:
-    """Makes these parameters ints of at least `least`, or raises TypeError or ValueError."""
+    """Make these parameters ints of at least `least`, or raise TypeError or ValueError."""
     for name in names:
         value = getattr(explorer, name)
         count = as_integer(name, value) if least < 1 else as_count(name, value)
@@ -25,7 +25,7 @@ def take_counts(explorer: Any, *names: str, least: int = 1) -> None:
 
 
 def take_reals(explorer: Any, *names: str) -> None:
-    """Makes these parameters floats, or raises TypeError."""
+    """Make these parameters floats, or raise TypeError."""
     for name in names:
         object.__setattr__(explorer, name, as_real(name, getattr(explorer, name)))
 
@@ -38,7 +38,7 @@ def is_auto(name: str, value: Any) -> bool:
 
 
 def check_part(name: str, part: Any, members: tuple[str, ...], example: str) -> None:
-    """Raises TypeError unless a part of an explorer has these members and can be hashed."""
+    """Raise TypeError unless a part of an explorer has these members and can be hashed."""
     missing = [member for member in members if not hasattr(part, member)]
     if isinstance(part, type):
         hint = f"write {part.__name__}()" if not missing else f"write {example}"

@@ -27,20 +27,20 @@ class Preconditioner(Protocol):
         ...
 
     def scale(self, scale: Array, uniforms: Array) -> Array:
-        """The scale to use, unconstrained units, from the chain's own."""
+        """Return the scale to use, unconstrained units, from the chain's own."""
         ...
 
 
 # Products, though sums of columns are faster in few dimensions: XLA gives sums other last bits
 # where a worker has two replicas than where it has ten.
 def scaled(scale: Array, p: Array) -> Array:
-    """The scale times a momentum, shape (dimension,)."""
+    """Return the scale times a momentum, shape (dimension,)."""
     product: Array = scale * p if scale.ndim == 1 else scale @ p
     return product
 
 
 def scaled_gradient(scale: Array, gradient: Array) -> Array:
-    """The scale, transposed, times a gradient, shape (dimension,)."""
+    """Return the scale, transposed, times a gradient, shape (dimension,)."""
     product: Array = scale * gradient if scale.ndim == 1 else gradient @ scale
     return product
 

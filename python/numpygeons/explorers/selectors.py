@@ -21,15 +21,15 @@ class Selector(Protocol):
     """When to double and when to halve; never both for the same difference."""
 
     def bounds(self, uniforms: Array) -> tuple[Array, Array]:
-        """The two bounds (lower, upper) of one step, from two uniforms, shape (2,)."""
+        """Return the two bounds (lower, upper) of one step, from two uniforms, shape (2,)."""
         ...
 
     def doubles(self, difference: Array, lower: Array, upper: Array) -> Array:
-        """Whether the trial was so easy that a larger step should be tried."""
+        """Say whether the trial was so easy that a larger step should be tried."""
         ...
 
     def halves(self, difference: Array, lower: Array, upper: Array) -> Array:
-        """Whether the trial was so bad that a smaller step must be tried."""
+        """Say whether the trial was so bad that a smaller step must be tried."""
         ...
 
 

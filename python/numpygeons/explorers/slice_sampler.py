@@ -163,7 +163,7 @@ class SliceSampler(Explorer):
     def _stepped_out(
         self, inside: Inside, first: tuple[Array, Array], draw: Draw
     ) -> tuple[Array, Array, Array]:
-        """Widens by whole windows, at most max_expansions in all, split at random between the
+        """Widen by whole windows, at most max_expansions in all, split at random between the
         two sides: j to the left and max_expansions - 1 - j to the right, j from 0 on."""
         j = jnp.floor(self.max_expansions * draw(jnp.uint32(2))).astype(jnp.int32)
         j = jnp.minimum(j, self.max_expansions - 1)
@@ -186,7 +186,7 @@ class SliceSampler(Explorer):
     def _doubled(
         self, inside: Inside, first: tuple[Array, Array], draw: Draw
     ) -> tuple[Array, Array, Array]:
-        """Doubles towards a random side until both ends are outside, or max_expansions times."""
+        """Double towards a random side until both ends are outside, or max_expansions times."""
 
         def ends(low: Array, high: Array) -> Array:
             return inside(low) | inside(high)

@@ -65,17 +65,17 @@ class Ranks:
         self.size = communicator.size
 
     def broadcast(self, thing: T, root: int = 0) -> T:
-        """`thing` of the rank `root`, on all ranks; anything that can be pickled."""
+        """Return `thing` of the rank `root`, on all ranks; anything that can be pickled."""
         if not 0 <= root < self.size:
             raise ValueError(f"root must lie between 0 and {self.size - 1}: got {root}")
         return self._share(thing, (root,), f"broadcast from rank {root}")[0]
 
     def gather_all(self, thing: T) -> list[T]:
-        """The things of all ranks, in order of rank, on all of them."""
+        """Return the things of all ranks, in order of rank, on all of them."""
         return self._share(thing, range(self.size), "gather_all")
 
     def agree(self, error: BaseException | None) -> None:
-        """Raises on all ranks where any brings an error; its own on a rank that has one.
+        """Raise on all ranks where any brings an error; its own on a rank that has one.
 
         The others raise an error of the same type, where one can be made of a text, that names the
         rank it comes from.
@@ -92,7 +92,7 @@ class Ranks:
                 raise _rebuilt(rank, *theirs)
 
     def abort(self, code: int) -> NoReturn:
-        """Ends all ranks, without a word of this or any other."""
+        """End all ranks, without a word of this or any other."""
         if isinstance(self.communicator, comm.MpiCommunicator):
             from mpi4py import MPI
 
@@ -129,7 +129,7 @@ class Ranks:
         return things
 
     def _refuse_disorder(self, what: str) -> NoReturn:
-        """Names what the ranks were about to do together, where it is not the same."""
+        """Name what the ranks were about to do together, where it is not the same."""
         text = np.frombuffer(what.encode()[:LONGEST].ljust(LONGEST), np.uint8)
         texts = self.communicator.allgather(text.astype(np.float64)).astype(np.uint8)
         names = [row.tobytes().decode(errors="replace").strip() for row in texts]
@@ -170,7 +170,7 @@ def launcher(environment: Mapping[str, str]) -> Launcher | None:
 
 
 def find_ranks() -> Ranks:
-    """The ranks that a launcher of MPI started with this one; this process alone without one.
+    """Find the ranks that a launcher of MPI started with this one; this process alone without one.
 
     mpi4py is imported only under a launcher that started several.
 
@@ -267,7 +267,7 @@ def _library_version(mpi: Any) -> str:
 
 
 def _witness(communicator: comm.MpiCommunicator) -> str:
-    """Starts the witness of this machine on its first rank; the name of its socket."""
+    """Start the witness of this machine on its first rank; return the name of its socket."""
     processes = communicator.processes()
     machine = processes[communicator.rank][0]
     here = [rank for rank, process in enumerate(processes) if process[0] == machine]
@@ -296,7 +296,7 @@ _WITNESSES: list[subprocess.Popen[bytes]] = []  # kept, for they outlive whoever
 
 
 def _say_farewell_at_exit(ranks: Ranks, communicator: comm.MpiCommunicator, witness: str) -> None:
-    """Lets the others know at the end of this process, so that none waits for it in vain.
+    """Let the others know at the end of this process, so that none waits for it in vain.
 
     Where one is gone already, MPI's own end would wait for it for ever: there all are ended.
     """

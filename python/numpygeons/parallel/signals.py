@@ -89,7 +89,7 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def raise_if_interrupted() -> None:
-    """Raises KeyboardInterrupt where one was heard and lost."""
+    """Raise KeyboardInterrupt where one was heard and lost."""
     if _heard.interrupt and _in_main_thread():
         raise KeyboardInterrupt
 

@@ -49,12 +49,12 @@ class Interrupts:
         self._asked = False
 
     def stop(self) -> None:
-        """Lets the scan under way be the last one, on all ranks."""
+        """Let the scan under way be the last one, on all ranks."""
         self._asked = True
         self._coordinator.request_stop()
 
     def listen(self, number: int, frame: FrameType | None) -> None:
-        """Is the signal handler of one rank of several."""
+        """Handle a signal on one rank of several."""
         self.stop()
 
     @contextlib.contextmanager
@@ -125,7 +125,7 @@ class Team:
 
     @contextlib.contextmanager
     def interrupts(self, coordinator: Coordinator) -> Iterator[Interrupts]:
-        """Lets Ctrl-C end rounds in good order, all ranks after the same scan."""
+        """Let Ctrl-C end rounds in good order, all ranks after the same scan."""
         interrupts = Interrupts(self.ranks, coordinator)
         if self.ranks.size == 1 or threading.current_thread() is not threading.main_thread():
             with stopping(interrupts.stop):
@@ -140,7 +140,7 @@ class Team:
 
     @contextlib.contextmanager
     def one_voice(self) -> Iterator[None]:
-        """Lets the first rank alone warn: the others would repeat it."""
+        """Let the first rank alone warn: the others would repeat it."""
         if self.ranks.rank == 0:  # leaving the filters alone, which are those of all threads
             yield
             return
@@ -164,7 +164,7 @@ class Team:
         return result
 
     def require_the_same(self, settings: Any, explorer: Any, *draws: Any) -> None:
-        """Compares what the ranks are about to run.
+        """Compare what the ranks are about to run.
 
         Raises
         ------
@@ -186,7 +186,7 @@ class Team:
             )
 
     def require_the_same_call(self, **asked: Any) -> None:
-        """Compares what the ranks ask for, as it prints, before anything is made.
+        """Compare what the ranks ask for, as it prints, before anything is made.
 
         Raises
         ------

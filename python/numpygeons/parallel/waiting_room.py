@@ -53,7 +53,7 @@ def present(launcher: int) -> set[int] | None:
 
 
 def watch(process: int, rank: int, wanted: set[int]) -> str:
-    """Waits until MPI has started; what to say where it never will, or nothing."""
+    """Wait until MPI has started; return what to say where it never will, or nothing."""
     own = status(process)
     launcher = own and status(own[2])
     if own is None or launcher is None or launcher[0] != LAUNCHER:

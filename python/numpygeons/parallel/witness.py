@@ -19,7 +19,7 @@ import sys
 
 
 def main(descriptor: int, ranks: dict[int, tuple[int, str]]) -> str:
-    """Waits until all ranks have left; what to say of the first that did not, or nothing."""
+    """Wait until all ranks have left; return what to say of the first that did not, or nothing."""
     farewells = socket.socket(fileno=descriptor)
     farewells.setblocking(False)
     events = select.epoll()  # reports what ended first first

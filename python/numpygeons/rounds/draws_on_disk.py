@@ -48,7 +48,7 @@ class DiskDraws:
         x: npt.NDArray[np.uint8],
         log_reference: Floats,
     ) -> None:
-        """Adds draws of scans (from 0) to the file of a rank; `x` as bytes of the number type.
+        """Add draws of scans (from 0) to the file of a rank; `x` as bytes of the number type.
 
         Raises
         ------
@@ -69,7 +69,7 @@ class DiskDraws:
             raise self._cannot_write(error) from error
 
     def sync(self) -> None:
-        """Puts what was added on the disk. Raises as `append`."""
+        """Put what was added on the disk. Raises as `append`."""
         if self._file is None:
             return
         try:
@@ -79,7 +79,7 @@ class DiskDraws:
             raise self._cannot_write(error) from error
 
     def close(self) -> None:
-        """Ends the round: synchronises, and drops the files that three later rounds made old."""
+        """End the round: synchronise, and drop the files that three later rounds made old."""
         self.sync()
         if self._file is not None:
             self._file.close()

@@ -19,7 +19,7 @@ class OnlineMoments:
         self.squared_deviations: Sites = {}
 
     def update(self, batch: Sites) -> None:
-        """Adds draws: arrays of shape (n, *site_shape)."""
+        """Add draws: arrays of shape (n, *site_shape)."""
         n = len(next(iter(batch.values())))
         total = self.n + n
         for name, values in batch.items():

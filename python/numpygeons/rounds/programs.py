@@ -96,7 +96,7 @@ class RoundPrograms:
         return found
 
     def prepare(self, own: Any) -> None:
-        """Compiles, side by side, the reference's draws and the rounds whose explorer gets `own`,
+        """Compile, side by side, the reference's draws and the rounds whose explorer gets `own`,
         by chain, so that nothing is left to do when they are asked for."""
         reference, rounds = self._lower_reference(), {self._key(own): partial(self._lower, own)}
         if is_trusted(self._explorer):
@@ -126,7 +126,7 @@ class RoundPrograms:
         )
 
     def _compile(self, lower: dict[Any, Callable[[], Lowered]]) -> None:
-        """Compiles what the path does not have."""
+        """Compile what the path does not have."""
         with one_thread():
             self._compile_missing(lower)
 
@@ -143,7 +143,7 @@ class RoundPrograms:
         self.seconds += time.perf_counter() - start
 
     def _lower(self, own: Any) -> Lowered:
-        """Traces a round's program."""
+        """Trace a round's program."""
         path, evaluate, explorer, lanes = self._path, self._evaluate, self._explorer, self._lanes
         settings = self._settings
         shapes = shapes_of(path, evaluate, explorer, settings.n_chains, self._n_rows, own)

@@ -52,7 +52,7 @@ def batch_size(dimension: int) -> int:
 
 
 def lower_reference(path: TemperedPath, evaluate: Evaluate) -> Lowered:
-    """Traces the program from keys, shape (batch_size, 2), to (states, attempts, good, likely):
+    """Trace the program from keys, shape (batch_size, 2), to (states, attempts, good, likely):
     how many attempts there were, whether the last is a draw, and how many others had a likelihood.
 
     It is two, compiled side by side: one draws, and one evaluates. Gamma draws, in priors such as
@@ -106,7 +106,7 @@ def _draws_gammas(path: TemperedPath, evaluate: Evaluate) -> bool:
 def _lower(
     path: TemperedPath, evaluate: Evaluate, sample: Callable[[Array, Array], Array], *, single: bool
 ) -> Lowered:
-    """Traces both programs; `single`: `sample`, from a key and the number of the attempt to x, as
+    """Trace both programs; `single`: `sample`, from a key and the number of the attempt to x, as
     one machine function."""
 
     def numpygeons_reference(keys: Array, attempts: Array) -> Array:
@@ -140,7 +140,7 @@ def _until_good(
     evaluate: Callable[[Array], tuple[State, Array]],
     keys: npt.NDArray[np.uint32],
 ) -> tuple[State, Integers, npt.NDArray[np.bool_], Integers]:
-    """Draws, and draws again where that was none, by the two programs of `lower_reference`."""
+    """Draw, and draw again where that was none, by the two programs of `lower_reference`."""
     attempts, likely = np.zeros((2, len(keys)), np.int64)
     states, found = evaluate(draw(keys, attempts.astype(np.int32)))
     good = np.asarray(found)
@@ -182,7 +182,7 @@ class ReferenceDraws:
         self._program = program
 
     def prepare(self, purpose: Any, number: int) -> None:
-        """Starts making a batch, beside whatever the caller does until `batch` asks for it."""
+        """Start making a batch, beside whatever the caller does until `batch` asks for it."""
         if (purpose, number) not in self._ahead:
             self._ahead[purpose, number] = self._thread.submit(self._make, purpose, number)
 

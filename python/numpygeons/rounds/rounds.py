@@ -50,7 +50,7 @@ class Rounds:
         target: Any = None,
         team: Team | None = None,
     ) -> None:
-        """Compiles, draws from the reference, and finds starting points. `target`: what the path
+        """Compile, draw from the reference, and find starting points. `target`: what the path
         was made of, for who wants to write the run down; `team`: who does the work.
 
         Raises
@@ -95,12 +95,12 @@ class Rounds:
         return Rounds.loaded(self.path, self.explorer, self.settings, self.target, state)
 
     def work_with(self, team: Team) -> None:
-        """Lets others do the work from now on; the results do not change."""
+        """Let others do the work from now on; the results do not change."""
         if team != self.team:
             self.team, self.is_prepared = team, False
 
     def prepare(self) -> None:
-        """Compiles what rounds need, and starts a run that has not begun. Once is enough.
+        """Compile what rounds need, and start a run that has not begun. Once is enough.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class Rounds:
         keeper: Keeper | None = None,
         interrupts: Interrupts | None = None,
     ) -> RoundRecord:
-        """Runs the next round, adapts, and returns its record. Interrupted, it changes nothing.
+        """Run the next round, adapt, and return its record. Interrupted, it changes nothing.
 
         `keeper` sees the round in its middle when it is due; all ranks have one, or none.
         `interrupts` are those that the rounds are within.
@@ -169,7 +169,7 @@ class Rounds:
             return self._advance(Watch(progress, keeper, interrupts))
 
     def _advance(self, watch: Watch) -> RoundRecord:
-        """Explores and swaps, measures, adapts; then the state is that before the next round."""
+        """Explore and swap, measure, adapt; then the state is that before the next round."""
         before, driver = self.state, self.driver  # compiled before the clock starts
         start = time.perf_counter()
         with callbacks_may_raise(f"in round {before.round + 1}"):

@@ -55,7 +55,7 @@ def _here() -> str:
 
 
 def check_same_model(was: Pilot, now: Pilot) -> None:
-    """Compares the draws of a run with those that its model gives now.
+    """Compare the draws of a run with those that its model gives now.
 
     Raises
     ------

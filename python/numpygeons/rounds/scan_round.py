@@ -37,7 +37,7 @@ class Keeper(Protocol):
         ...
 
     def keep(self, midway: Midway) -> None:
-        """Takes note; on the first rank alone."""
+        """Take note; on the first rank alone."""
         ...
 
 
@@ -125,7 +125,7 @@ class Scans:
         return Scanned(parts, traces, drawn)
 
     def _begin(self, before: Between) -> tuple[Any, Any]:
-        """Tells the coordinator of the next round; its betas and the explorer's operands, as
+        """Tell the coordinator of the next round; return its betas and the explorer's operands, as
         programs take them."""
         path, number = self._path, before.round + 1
         self._coordinator.chains = before.chains
@@ -179,7 +179,7 @@ class Scans:
             done += n_scans
 
     def _record(self, traces: Traces, interrupts: Interrupts) -> None:
-        """Takes the draws of a block from the coordinator."""
+        """Take the draws of a block from the coordinator."""
         rank = self._team.ranks.rank
         if traces.leaves_draws_apart:
             with interrupts.agreed(stops=False):
@@ -199,7 +199,7 @@ class Scans:
         return DiskDraws(folder, number, self._path.dimension, self._path.dtype)
 
     def _show(self, keeper: Keeper, so_far: Scanned, *, is_last: bool) -> None:
-        """Shows the round under way to the keeper, if it is time, or the last chance."""
+        """Show the round under way to the keeper, if it is time, or the last chance."""
         ranks = self._team.ranks
         if not is_last and not ranks.broadcast(ranks.rank == 0 and keeper.is_due()):
             return

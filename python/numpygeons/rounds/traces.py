@@ -41,7 +41,7 @@ class Traces:
         return self.disk is not None and not self.keeps_draws and self.online is None
 
     def write(self, coordinator: Coordinator, rank: int) -> None:
-        """Writes the draws since the last time to this rank's file; no rank waits for another.
+        """Write the draws since the last time to this rank's file; no rank waits for another.
 
         Raises
         ------
@@ -53,13 +53,13 @@ class Traces:
         self.n = coordinator.n_scans_done
 
     def write_all(self, x: npt.NDArray[Any], log_reference: Floats) -> None:
-        """Writes the states of the consecutive scans that were appended last. Raises as `write`."""
+        """Write the states of the consecutive scans that were appended last. Raises as `write`."""
         assert self.disk is not None
         scans = np.arange(self.n - len(log_reference), self.n, dtype=np.uint64)
         self.disk.append(0, scans, x, log_reference)
 
     def append(self, x: npt.NDArray[Any], log_reference: Floats) -> None:
-        """Adds the states of consecutive scans; `x` as bytes of the model's number type."""
+        """Add the states of consecutive scans; `x` as bytes of the model's number type."""
         states = x.view(self._path.dtype).reshape(-1, self._path.dimension)
         end = self.n + len(states)
         if self.keeps_draws:
@@ -70,7 +70,7 @@ class Traces:
         self.n = end
 
     def take_up(self, earlier: Traces) -> None:
-        """Starts with what another one has kept of the same round."""
+        """Start with what another one has kept of the same round."""
         self.n = n = earlier.n
         if self.keeps_draws:
             self.x[:n], self.log_reference[:n] = earlier.x[:n], earlier.log_reference[:n]

@@ -44,7 +44,7 @@ def as_checked_round(value: Any, n_done: int, n_rounds: int) -> int:
 
 
 def check_round(run: Rounds, before: Between) -> None:
-    """Compares the round that a run has just finished with the same one done alone.
+    """Compare the round that a run has just finished with the same one done alone.
 
     `before` is how the run stood when it began. Every rank calls it; the first does the work.
 

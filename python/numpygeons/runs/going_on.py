@@ -11,7 +11,7 @@ from numpygeons.settings import Default, Settings
 
 
 def refuse_arguments(**arguments: Any) -> None:
-    """Raises ValueError for arguments of a model: a run that goes on has its own."""
+    """Raise ValueError for arguments of a model: a run that goes on has its own."""
     for name, value in arguments.items():
         if value:
             raise ValueError(
@@ -23,7 +23,7 @@ def refuse_arguments(**arguments: Any) -> None:
 def refuse_changes(
     run: Run, settings: Settings, asked: Mapping[str, Any], explorer: Explorer | None
 ) -> None:
-    """Raises ValueError for settings other than the run's. `settings` are those of the call,
+    """Raise ValueError for settings other than the run's. `settings` are those of the call,
     `asked` the same as they were written there: what nobody gave is not compared."""
     had = run.rounds.settings
     given = (name for name, value in asked.items() if not isinstance(value, Default | None))

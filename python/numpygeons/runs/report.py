@@ -162,7 +162,7 @@ class Reporter:
             self._progress.stop()
 
     def say(self, line: str) -> None:
-        """Prints a line, above the bar where there is one."""
+        """Print a line, above the bar where there is one."""
         if not self._show or not line:
             return
         if self._progress is not None:
@@ -171,7 +171,7 @@ class Reporter:
             print(line, file=self._stream, flush=True)
 
     def scans(self, number: int, done: int, n_scans: int) -> None:
-        """Moves the bar: `done` of the `n_scans` scans of round `number`."""
+        """Move the bar: `done` of the `n_scans` scans of round `number`."""
         if self._progress is not None and self._task is not None:
             self._progress.update(
                 self._task,
@@ -180,6 +180,6 @@ class Reporter:
             )
 
     def finished(self, record: RoundRecord) -> None:
-        """Prints the row of a finished round."""
+        """Print the row of a finished round."""
         self._done_before += record.n_scans
         self.say(row(record, self.width))

@@ -113,7 +113,7 @@ class Run:
 
     @kept_programs()
     def go_on(self, total: int, *, show_report: bool = True, checked_round: int = 0) -> None:
-        """Does rounds until there are `total`, and the round of number `checked_round` again alone.
+        """Do rounds until there are `total`, and the round of number `checked_round` again alone.
 
         Ctrl-C ends it, leaving the finished ones. SIGTERM does so too where there is a folder, and
         the process ends.
@@ -188,7 +188,7 @@ class Run:
     # Writing down
 
     def keep(self, checkpoint: Checkpoint, team: Team) -> None:
-        """Writes the run down as it is, and from now on after every round; True keeps a folder
+        """Write the run down as it is, and from now on after every round; True keeps a folder
         that it has. `team`: the ranks that call this."""
         if self.folder is not None and checkpoint is True:
             return
@@ -205,13 +205,13 @@ class Run:
         return keep(self.rounds, self.description, checkpoint or True).path
 
     def save(self, path: Any) -> None:
-        """Writes the run as it is to a folder (`PT.save`)."""
+        """Write the run as it is to a folder (`PT.save`)."""
         if self.rounds.team.ranks.rank > 0:
             return
         self.description = save(self.rounds, self.description, path, self._kept_sites())
 
     def _take_folder(self) -> None:
-        """Writes down how many rounds there are to be, and sends recorders to the folder."""
+        """Write down how many rounds there are to be, and send recorders to the folder."""
         rounds = self.rounds
         if self.folder is not None:
             self._write(lambda folder: folder.ask_for(rounds.settings))
@@ -228,7 +228,7 @@ class Run:
             self.rounds.team.on_first_rank(partial(how, self.folder))
 
     def _write_samples(self, folder: Folder) -> None:
-        """Leaves the draws by site beside the checkpoints."""
+        """Leave the draws by site beside the checkpoints."""
         sites = self._kept_sites()
         if sites is not None:
             folder.write_samples(self.rounds.state.round, sites)
@@ -262,7 +262,7 @@ class Run:
 
 @contextmanager
 def _hint_for(explorer: Explorer) -> Iterator[None]:
-    """Adds to a numerical error what a user's own explorer must see to."""
+    """Add to a numerical error what a user's own explorer must see to."""
     try:
         yield
     except NumericalError as error:

@@ -36,7 +36,7 @@ class Evaluate(Protocol):
     """The function x -> State of a path."""
 
     def __call__(self, x: Array, valued: Array | bool = True) -> State:
-        """The state at x, shape (dimension,), at the cost of one gradient.
+        """Return the state at x, shape (dimension,), at the cost of one gradient.
 
         Where `valued`, which may be traced, is false, log gamma_0 and V are NaN and cost nothing:
         all that a step in mid-trajectory needs is the gradients.
@@ -45,12 +45,12 @@ class Evaluate(Protocol):
 
 
 def log_density(state: State, beta: Array) -> Array:
-    """Log density of chain `beta` > 0 at a state, up to a constant; scalar, nats."""
+    """Return the log density of chain `beta` > 0 at a state, up to a constant; scalar, nats."""
     return state.log_reference + beta * state.v
 
 
 def gradient(state: State, beta: Array) -> Array:
-    """Gradient of `log_density`, shape (dimension,)."""
+    """Return the gradient of `log_density`, shape (dimension,)."""
     return state.grad_reference + beta * state.grad_v
 
 
@@ -65,7 +65,7 @@ def gradients_at(evaluate: Evaluate, x: Array) -> tuple[State, list[Array]]:
 
 
 def with_values(evaluate: Evaluate, state: State, handed_over: list[Array]) -> State:
-    """A state of `gradients_at`, with log gamma_0 and V."""
+    """Return a state of `gradients_at`, with log gamma_0 and V."""
     return evaluate.values(state, handed_over) if isinstance(evaluate, _Evaluation) else state
 
 

@@ -20,7 +20,7 @@ _listening: list[list[BaseException]] = []  # of whoever is within `callbacks_ma
 
 
 def _hand_over(record: logging.LogRecord) -> bool:
-    """Gives an exception that JAX logs to all who listen, in place of showing it to the user."""
+    """Give an exception that JAX logs to all who listen, in place of showing it to the user."""
     error = record.exc_info[1] if record.exc_info else None
     if error is None or not _listening:
         return True

@@ -122,7 +122,7 @@ def as_one_function(function: Callable[..., Any]) -> Callable[..., Any]:
 def lower_program(
     make: Callable[[bool], Callable[..., Any]], operands: tuple[Any, ...], *, single: bool
 ) -> Lowered:
-    """Traces `make(single)` for these operands; `make(False)` is the way out."""
+    """Trace `make(single)` for these operands; `make(False)` is the way out."""
     lowered = jax.jit(make(single)).lower(*operands)
     if not single:
         options = GRAPH_OPTIONS if jax.default_backend() == "gpu" else {}
@@ -142,7 +142,7 @@ def lower_program(
 
 
 def compile_together(trace: list[Callable[[], Lowered]]) -> list[Program]:
-    """Compiles several programs side by side, each in a thread, while the next one is traced: the
+    """Compile several programs side by side, each in a thread, while the next one is traced: the
     first should be the one that takes longest.
 
     Tracing stays in the calling thread, which alone knows the precision that JAX is set to.

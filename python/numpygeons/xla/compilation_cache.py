@@ -171,7 +171,7 @@ def _processor(source: str = "/proc/cpuinfo") -> tuple[str, ...]:
 
 @cache
 def _is_connected() -> bool:
-    """Lets JAX ask for the store of the calling thread; once is enough, and changes nothing for
+    """Let JAX ask for the store of the calling thread; once is enough, and changes nothing for
     anybody else. False, and a line in the log, where JAX has moved what this needs."""
     try:
         from jax._src import compilation_cache, config

@@ -19,7 +19,7 @@ RIGHT_NUMBERS: dict[str, Any] = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 def compile_with(lowered: Any, options: dict[str, Any]) -> Callable[..., Any]:
-    """Compiles a traced program with the options that this version of XLA knows.
+    """Compile a traced program with the options that this version of XLA knows.
 
     They come and go between versions, and so do their values; apart from those of `RIGHT_NUMBERS`,
     which every program has, they change speed alone.

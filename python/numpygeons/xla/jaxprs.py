@@ -73,7 +73,7 @@ def read(known: Values, atom: Any) -> Any:
 
 
 def replay(equations: Iterable[Any], known: Values, calls: Mapping[str, str] = CALLS) -> None:
-    """Adds what the equations make to what is known, the bodies of jitted functions in place."""
+    """Add what the equations make to what is known, the bodies of jitted functions in place."""
     for equation in equations:
         arguments = [read(known, atom) for atom in equation.invars]
         inner = calls.get(equation.primitive.name)

@@ -29,7 +29,7 @@ class ProgramStore:
     """
 
     def __init__(self, root: Path, name: str, most_bytes: int = MOST_BYTES) -> None:
-        """Makes the folders, which nobody else may enter: programs are run as they are found.
+        """Make the folders, which nobody else may enter: programs are run as they are found.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class ProgramStore:
         return value
 
     def put(self, key: str, value: bytes) -> None:
-        """Writes a file, or says once in the log why it cannot be."""
+        """Write a file, or say once in the log why it cannot be."""
         if self._is_full:
             return
         try:
@@ -78,7 +78,7 @@ class ProgramStore:
             self._sweep()
 
     def clear(self) -> None:
-        """Removes all programs of this name."""
+        """Remove all programs of this name."""
         for path in self._folder.glob(f"*{SUFFIX}"):
             path.unlink(missing_ok=True)
 
@@ -96,7 +96,7 @@ class ProgramStore:
             raise
 
     def _sweep(self) -> None:
-        """Removes what was used longest ago, down to three quarters of the bound, and what dead
+        """Remove what was used longest ago, down to three quarters of the bound, and what dead
         processes left. Others may do the same at the same time."""
         now, found = time.time(), []
         for path in self._root.glob("*/*"):

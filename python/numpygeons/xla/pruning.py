@@ -30,7 +30,7 @@ class Pruned(NamedTuple):
 
 
 def pruned(function: Callable[..., Any], *arguments: Any) -> Pruned:
-    """Traces `function` for these arguments, and prunes it."""
+    """Trace `function` for these arguments, and prune it."""
     traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
     jaxpr, reads = dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars))
     # From JAX 0.12 on a jaxpr holds its constants itself.

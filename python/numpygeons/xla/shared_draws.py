@@ -65,7 +65,7 @@ def _kind(equation: Any) -> Any:
 
 
 def _draw(alike: list[Any], known: dict[Any, Any]) -> None:
-    """Adds what equations of one kind draw to what is known."""
+    """Add what equations of one kind draw to what is known."""
     first = alike[0]
 
     def draw(*row: Any) -> list[Any]:

@@ -35,7 +35,7 @@ class Split(NamedTuple):
 
 
 def split(function: Callable[[Array], tuple[Any, Any]], x: Any) -> Split:
-    """Splits `function`, traced for arguments of the shape and dtype of `x`."""
+    """Split `function`, traced for arguments of the shape and dtype of `x`."""
     traced, (values, others) = inlined(function, x)
     jaxpr = traced.jaxpr
     n_values = len(jax.tree.leaves(values))

@@ -33,7 +33,7 @@ class _Product:
 
 
 def along_longer_axes(code: Any) -> Replacements:
-    """Replaces products by products of matrices stored in the other order where that is faster.
+    """Replace products by products of matrices stored in the other order where that is faster.
 
     Only of matrices that no argument influences. Results agree to rounding.
     """

@@ -40,7 +40,7 @@ REPEATED = frozenset({"broadcast_in_dim", "convert_element_type", "copy", "resha
 
 
 def past_supports(code: Any) -> Replacements:
-    """Replaces choices between a term of a log density and -inf, all of whose uses hand it on."""
+    """Replace choices between a term of a log density and -inf, all of whose uses hand it on."""
     terms = _terms(code)
     infinite = _minus_infinite(code)
     replacements: Replacements = {}
