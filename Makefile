@@ -1,7 +1,8 @@
 # The steps of .ci/run by their names: `make style`, `make core`; `make` alone lists them, `make all`
-# does the usual ones. A Makefile and not a noxfile: .ci/run makes its own environments, so there is
-# nothing for nox to do, and make need not be installed by pip. The commands stand in .ci/run alone.
-STEPS := first style types core tests openmpi oldest slow
+# does the usual ones, and `make coverage TESTS='tests/rounds'` says what those tests reach. A Makefile
+# and not a noxfile: .ci/run makes its own environments, so there is nothing for nox to do, and make
+# need not be installed by pip. The commands stand in .ci/run alone.
+STEPS := first style types core tests openmpi oldest slow coverage
 
 .PHONY: help all $(STEPS)
 

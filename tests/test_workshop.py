@@ -11,9 +11,9 @@ CI = (ROOT / ".ci" / "run").read_text()
 
 
 def steps_of_ci():
-    usual = re.search(r"^usual=\((.+)\)$", CI, re.MULTILINE)
-    assert usual is not None
-    return [*usual[1].split(), "slow"]
+    lists = re.findall(r"^(?:usual|named)=\((.+)\)$", CI, re.MULTILINE)
+    assert len(lists) == 2
+    return " ".join(lists).split()
 
 
 def body_of(step):
