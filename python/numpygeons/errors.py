@@ -5,18 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 
-__all__ = [
-    "CheckpointError",
-    "CommunicationError",
-    "DiscreteLatentError",
-    "ModelError",
-    "NumericalError",
-    "NumpygeonsWarning",
-    "ReproducibilityError",
-    "RunError",
-    "warn_user",
-]
-
 
 class ModelError(ValueError):
     """The model has no proper prior to temper from, or no fixed likelihood.

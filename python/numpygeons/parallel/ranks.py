@@ -23,8 +23,6 @@ import numpy as np
 from numpygeons._core import comm
 from numpygeons.errors import CommunicationError
 
-__all__ = ["Launcher", "Ranks", "alone", "find_ranks", "launcher"]
-
 T = TypeVar("T")
 
 # The number of ranks, by launcher: Open MPI; MPICH, Intel MPI, srun --mpi=pmi2; MVAPICH; MPICH.

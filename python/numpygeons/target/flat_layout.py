@@ -14,8 +14,6 @@ import numpy as np
 
 from numpygeons.arrays import Array
 
-__all__ = ["FlatLayout"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FlatLayout:

@@ -28,8 +28,6 @@ from numpygeons.xla.garbage import paused_collector
 from numpygeons.xla.one_thread import one_thread
 from numpygeons.xla.traced import Traced
 
-__all__ = ["JaxTarget", "NumPyroPath", "TemperedPath", "as_path"]
-
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class NumPyroPath:

@@ -19,8 +19,6 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from numpygeons.xla.compiler_options import jit
 from numpygeons.xla.precision import full_products
 
-__all__ = ["Traced"]
-
 
 class Traced:
     """The recorded program of a function that returns a dictionary of pytrees of arrays.

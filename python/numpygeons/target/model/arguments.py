@@ -8,8 +8,6 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["not_numbers", "unsuitable"]
-
 DEEPEST = 3  # containers within containers that are looked into
 FROM_TABLES = {  # libraries of tables and arrays, and how their objects become NumPy arrays
     "pandas": ".to_numpy()",

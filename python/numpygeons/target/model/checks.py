@@ -15,20 +15,6 @@ from numpyro.distributions import biject_to
 
 from numpygeons.errors import DiscreteLatentError, ModelError
 
-__all__ = [
-    "check_bounds",
-    "check_in_support",
-    "check_latent",
-    "check_no_nan",
-    "check_plate",
-    "check_real",
-    "check_same_shape",
-    "check_same_sites",
-    "masks_of",
-    "transform_of",
-    "wrapped",
-]
-
 
 def wrapped(fn: Any) -> Iterator[Any]:
     """Yield a distribution and everything that it wraps (mask, expand, to_event, transforms)."""
@@ -97,7 +83,7 @@ def check_latent(site: dict[str, Any]) -> None:
         if fn.has_enumerate_support:
             hint += ", or mark it with infer={'enumerate': 'parallel'} (needs funsor)"
         raise DiscreteLatentError(
-            f"latent site {name!r} is discrete ({_kind(fn)}): chains move in continuous space; "
+            f"latent site {name!r} is discrete ({kind_of(fn)}): chains move in continuous space; "
             f"{hint}"
         )
 
@@ -163,7 +149,7 @@ def check_bounds(site: dict[str, Any]) -> None:
     pairs = np.broadcast_arrays(low, high, wrong)
     low, high = (array[pairs[2]].flat[0] for array in pairs[:2])
     raise ModelError(
-        f"site {site['name']!r} ({_kind(site['fn'])}) has the lower bound {low} and the upper "
+        f"site {site['name']!r} ({kind_of(site['fn'])}) has the lower bound {low} and the upper "
         f"bound {high}, so nothing lies between them; give a lower bound below the upper one"
     )
 
@@ -182,7 +168,8 @@ def _is_discrete(fn: Any) -> bool:
         return False
 
 
-def _kind(fn: Any) -> str:
+def kind_of(fn: Any) -> str:
+    """Return the name of a distribution's family, whatever wraps it."""
     return type(list(wrapped(fn))[-1]).__name__
 
 
@@ -205,8 +192,8 @@ def transform_of(site: dict[str, Any]) -> Any:
                 f"config={{{site['name']!r}: ProjectedNormalReparam()}})"
             )
         raise ModelError(
-            f"latent site {site['name']!r} ({_kind(fn)}) has a support without a smooth bijection "
-            f"to unconstrained space: {fn.support}; {hint}"
+            f"latent site {site['name']!r} ({kind_of(fn)}) has a support without a smooth "
+            f"bijection to unconstrained space: {fn.support}; {hint}"
         ) from error
 
 
@@ -328,6 +315,6 @@ def check_in_support(name: str, fn: Any, value: Any) -> None:
     if count and not np.isnan(np.asarray(value, float)).any():
         raise ModelError(
             f"observed site {name!r} has {count} of {inside.size} values outside the support "
-            f"{fn.support} of its distribution ({_kind(fn)}), so the likelihood is zero "
+            f"{fn.support} of its distribution ({kind_of(fn)}), so the likelihood is zero "
             "everywhere; correct the data or the distribution, or mask these values"
         )

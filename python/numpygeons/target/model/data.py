@@ -14,8 +14,6 @@ import numpyro.distributions as dist
 from numpygeons.errors import ModelError
 from numpygeons.target.model.arguments import not_numbers
 
-__all__ = ["as_values", "blown_up", "check_data"]
-
 
 def check_data(site: dict[str, Any]) -> None:
     """Refuse data that are not numbers.

@@ -36,8 +36,6 @@ from numpygeons.target.model.visitor import at_step, visit_in_control_flow, visi
 from numpygeons.xla.compiler_options import jit
 from numpygeons.xla.traced import Traced
 
-__all__ = ["summed_out"]
-
 Model = Callable[..., Any]
 BY_HAND = "sum by hand, with MixtureSameFamily or with logsumexp and numpyro.factor"
 

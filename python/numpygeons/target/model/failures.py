@@ -22,15 +22,7 @@ from numpyro.distributions import Distribution
 
 from numpygeons.errors import ModelError
 from numpygeons.target.model.arguments import unsuitable
-
-__all__ = [
-    "NEEDS_A_VALUE",
-    "at_site",
-    "explaining",
-    "explaining_function",
-    "place_of",
-    "text_of",
-]
+from numpygeons.target.model.checks import kind_of
 
 NEEDS_A_VALUE = (
     jax.errors.ConcretizationTypeError,
@@ -187,7 +179,7 @@ def at_site(site: dict[str, Any]) -> Iterator[None]:
         raise (
             _at_a_site(error, site, _where(own))
             or ModelError(
-                f"the density of site {site['name']!r} ({_kind(site['fn'])}) fails{_where(own)}: "
+                f"the density of site {site['name']!r} ({kind_of(site['fn'])}) fails{_where(own)}: "
                 f"{text_of(error, frames)}; check shapes and types there{_shapes(site)}"
             )
         ) from error
@@ -311,8 +303,8 @@ def _at_a_site(error: Exception, site: dict[str, Any], where: str) -> ModelError
     plates = {frame.name: (frame.dim, frame.size) for frame in site.get("cond_indep_stack", ())}
     if not _fit(batch, *_shapes_of_plates(plates)):
         return ModelError(
-            f"site {name!r}: its distribution {_kind(fn)} has batch shape {batch}, which does not "
-            f"fit {_plates(plates)}{where}; give the plate that size, or the parameters the "
+            f"site {name!r}: its distribution {kind_of(fn)} has batch shape {batch}, which does "
+            f"not fit {_plates(plates)}{where}; give the plate that size, or the parameters the "
             "plate's"
         )
     if value is None or not site.get("is_observed"):
@@ -323,7 +315,7 @@ def _at_a_site(error: Exception, site: dict[str, Any], where: str) -> ModelError
         whole = f"batch shape {batch}" + (f" and event shape {event}" if event else "")
         return ModelError(
             f"observed site {name!r}: data of shape {shape} do not fit its distribution "
-            f"{_kind(fn)} of {whole}{beside}{where}; they must be equal from the right, or 1: "
+            f"{kind_of(fn)} of {whole}{beside}{where}; they must be equal from the right, or 1: "
             "correct the data, the parameters, or the size of the plate"
         )
     return None
@@ -352,12 +344,6 @@ def _shapes_of_plates(plates: dict[str, tuple[int, int]]) -> list[tuple[int, ...
 def _plates(plates: dict[str, tuple[int, int]]) -> str:
     each = [f"plate {name!r} of size {size} at dim {dim}" for name, (dim, size) in plates.items()]
     return " and ".join(each)
-
-
-def _kind(fn: Any) -> str:
-    while getattr(fn, "base_dist", None) is not None:
-        fn = fn.base_dist
-    return type(fn).__name__
 
 
 def _short(value: Any) -> str:

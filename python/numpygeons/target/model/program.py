@@ -28,8 +28,6 @@ from numpygeons.target.model.sites import ModelRun, Sites
 from numpygeons.target.rewriting.program import rewritten
 from numpygeons.xla.traced import Traced
 
-__all__ = ["RecordedModel", "default_key", "trace_model", "typed_key"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RecordedModel:

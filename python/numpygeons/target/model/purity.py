@@ -18,8 +18,6 @@ from jax.extend.core import Literal
 from numpygeons.errors import ModelError
 from numpygeons.xla.traced import Traced
 
-__all__ = ["Recordings", "changed_functions", "changed_sites", "recorded_twice"]
-
 SOURCES = (
     "random numbers of NumPy or Python, the clock or a file are read once, while the model is "
     "recorded, and stay as they were; make such numbers before, and pass them in model_args"

@@ -36,8 +36,6 @@ from numpygeons.target.model.field_order import ordered_fields
 from numpygeons.target.model.unconstrained_laws import unconstrained_law
 from numpygeons.target.model.visitor import Visit, at_step, visited_trace
 
-__all__ = ["Evaluation", "Latent", "ModelRun", "Observed", "Shape", "Sites"]
-
 Shape = tuple[int, ...]
 
 

@@ -16,8 +16,6 @@ from numpyro.distributions import biject_to
 
 from numpygeons.arrays import Array
 
-__all__ = ["FAMILIES", "Shape", "UnconstrainedLaw", "floats"]
-
 Shape = tuple[int, ...]
 
 

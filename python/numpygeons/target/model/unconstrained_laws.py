@@ -22,8 +22,6 @@ from numpyro.distributions import biject_to, transforms
 from numpygeons.arrays import Array
 from numpygeons.target.model.unconstrained_families import FAMILIES, Shape, UnconstrainedLaw, floats
 
-__all__ = ["UnconstrainedLaw", "unconstrained_law"]
-
 
 def unconstrained_law(fn: Any) -> UnconstrainedLaw | None:
     """Return the law of a distribution in unconstrained space.

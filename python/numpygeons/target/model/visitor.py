@@ -21,8 +21,6 @@ except ImportError:  # before JAX 0.10
     from jax.core import get_opaque_trace_state
 
 
-__all__ = ["Visit", "at_step", "visit_in_control_flow", "visited_trace"]
-
 Visit = Callable[..., Any]  # (site, length=0, reverse=False) to the site's value, or None
 
 
