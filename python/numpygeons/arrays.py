@@ -18,7 +18,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def read_only(a: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-    """The same numbers, which cannot be written to through this array."""
+    """Return the same numbers, which cannot be written to through this array."""
     view = a.view()
     view.flags.writeable = False
     return view

@@ -16,12 +16,12 @@ TEMPORARY = ".tmp"
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside `path`, for what is to get that name once it is whole."""
+    """Return a name beside `path`, for what is to get that name once it is whole."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY}")
 
 
 def open_new(path: Path, mode: int = 0o600) -> BinaryIO:
-    """A file to write and read, which must not exist yet; not through a link.
+    """Open a file to write and read, which must not exist yet; not through a link.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def open_new(path: Path, mode: int = 0o600) -> BinaryIO:
 
 
 def make_folders(path: Path) -> list[Path]:
-    """A folder, with the parents that are missing; what was made, outermost first."""
+    """Make a folder, with the parents that are missing; return what was made, outermost first."""
     made = []
     for folder in reversed((path, *path.parents)):
         if not folder.is_dir():
@@ -63,7 +63,7 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def others_may_write(path: Path) -> str:
-    """Why another user could change what is in a folder: a few words, or nothing."""
+    """Return why another user could change what is in a folder: a few words, or nothing."""
     status = os.stat(path)
     owners = {os.lstat(path).st_uid, status.st_uid}  # of a link, and of where it leads
     if strangers := owners - {os.geteuid()}:

@@ -26,7 +26,7 @@ class Flag(NamedTuple):
 
 
 def as_flag(flag: evidence.Flag) -> Flag:
-    """A flag of the core."""
+    """Return a flag of the core."""
     return Flag(flag.name, flag.severity, flag.reason, flag.advice)
 
 

@@ -89,7 +89,7 @@ def check_workers(driver: str, n_processes: int, n_threads: int) -> None:
 
 
 def as_integer(name: str, value: Any) -> int:
-    """`value` as an int, or a TypeError that names it; True and 2.0 are not integers."""
+    """Return `value` as an int, or a TypeError that names it; True and 2.0 are not integers."""
     if isinstance(value, bool):
         raise TypeError(f"{name} must be an integer: got {value!r}")
     if hasattr(value, "dtype") and hasattr(value, "shape"):
@@ -112,7 +112,7 @@ def as_integer(name: str, value: Any) -> int:
 
 
 def as_real(name: str, value: Any) -> float:
-    """`value` as a float, or a TypeError that names it; True and text are no numbers."""
+    """Return `value` as a float, or a TypeError that names it; True and text are no numbers."""
     is_number = isinstance(value, numbers.Real) or getattr(value, "shape", None) == ()
     if isinstance(value, bool | np.bool_) or not is_number:
         raise TypeError(f"{name} must be a number: got {value!r} of type {type(value).__name__}")
@@ -125,14 +125,15 @@ def as_real(name: str, value: Any) -> float:
 
 
 def as_switch(name: str, value: Any) -> bool:
-    """`value` as True or False, which 1 and 0 stand for too, or a TypeError that names it."""
+    """Return `value` as True or False, which 1 and 0 stand for too, or a TypeError that names
+    it."""
     if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
         return bool(value)
     raise TypeError(f"{name} must be True or False: got {value!r} of type {type(value).__name__}")
 
 
 def as_lanes(value: Any) -> Lanes:
-    """`value` as "auto" or an int of at least 1."""
+    """Return `value` as "auto" or an int of at least 1."""
     if isinstance(value, str):
         if value != "auto":
             raise ValueError(f'lanes must be an integer or "auto": got {value!r}')
@@ -141,7 +142,7 @@ def as_lanes(value: Any) -> Lanes:
 
 
 def as_recorders(record: Iterable[Any] | None) -> tuple[str, ...]:
-    """The names of the recorders asked for, each once, in the order given."""
+    """Return the names of the recorders asked for, each once, in the order given."""
     if record is None:
         return record_default()
     if isinstance(record, str):
@@ -164,7 +165,7 @@ def as_recorders(record: Iterable[Any] | None) -> tuple[str, ...]:
 
 
 def as_count(name: str, value: Any) -> int:
-    """`value` as an int of at least 1."""
+    """Return `value` as an int of at least 1."""
     count = as_integer(name, value)
     if count < 1:
         raise ValueError(f"{name} must be at least 1: got {count}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def own_version() -> str:
-    """As pyproject.toml has it, which the installed package's metadata repeat."""
+    """Return it as pyproject.toml has it, which the installed package's metadata repeat."""
     try:
         return version("numpygeons-core")
     except PackageNotFoundError:  # run from its source

@@ -65,7 +65,7 @@ class Description:
 
 
 def describe(target: Any, explorer: Any, settings: Settings, path: Any) -> Description:
-    """What a run is.
+    """Return the description of a run.
 
     Raises
     ------

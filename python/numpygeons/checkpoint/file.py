@@ -84,7 +84,7 @@ def _write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> CheckpointError:
-    """What to raise when the system refuses to write."""
+    """Return what to raise when the system refuses to write."""
     return CheckpointError(
         f"cannot write {path}: {error.strerror or error}; what was written before is whole: make "
         "room, or name another folder"
@@ -163,7 +163,7 @@ def _digest(numbers: bytes, payload: Any) -> bytes:
 
 
 def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """The arrays and the header of a file.
+    """Return the arrays and the header of a file.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
 
 
 def damaged(path: Path, how: str) -> CheckpointError:
-    """What to raise for a file that cannot be believed."""
+    """Return what to raise for a file that cannot be believed."""
     return CheckpointError(
         f"{path} is damaged: {how}; put back a copy of it, or load the folder as it is, which "
         "takes the last round that is whole"
@@ -218,7 +218,7 @@ def _check(path: Path, file: BinaryIO) -> None:
 
 @contextmanager
 def sense(path: Path) -> Iterator[None]:
-    """A file with the right checksum whose content makes no sense is damaged all the same.
+    """Call a file damaged whose checksum is right and whose content makes no sense.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def sense(path: Path) -> Iterator[None]:
 
 
 def check_kind(path: Path, header: dict[str, Any], kind: str, number: int = 0) -> None:
-    """Whether a file is what its name says, by its header.
+    """Return whether a file is what its name says, by its header.
 
     Raises
     ------
@@ -250,7 +250,7 @@ def check_kind(path: Path, header: dict[str, Any], kind: str, number: int = 0) -
 
 
 def _kind_of_first(header: dict[str, Any]) -> str:
-    """What a file of the first version is, whose header does not say so."""
+    """Return what a file of the first version is, whose header does not say so."""
     if "settings" in header:
         return RUN
     return ROUND if "records" in header else UNFINISHED

@@ -63,7 +63,7 @@ def unfinished_file(number: int) -> str:
 
 
 def finished_rounds(folder: Path) -> list[int]:
-    """Numbers of the rounds that have a file, in order."""
+    """Return the numbers of the rounds that have a file, in order."""
     return sorted(int(m[1]) for name in os.listdir(folder) if (m := ROUND.fullmatch(name)))
 
 
@@ -173,7 +173,7 @@ class Folder:
                     (self.path / name).unlink()
 
     def keeper(self, number: int) -> TimedKeeper:
-        """Who writes the round of this number while it runs."""
+        """Return who writes the round of this number while it runs."""
         return TimedKeeper(self, number)
 
     def discard(self) -> None:
@@ -200,7 +200,7 @@ class TimedKeeper:
         self._next = time.monotonic() + self._seconds
 
     def is_due(self) -> bool:
-        """Whether it is time: seldom enough that writing takes little of it."""
+        """Return whether it is time: seldom enough that writing takes little of it."""
         return time.monotonic() >= self._next
 
     def keep(self, midway: Midway) -> None:
@@ -239,7 +239,7 @@ def _refuse_other(path: Path, description: Description) -> None:
 
 
 def keep(rounds: Rounds, description: Description | None, checkpoint: Any) -> Folder:
-    """The folder that a run is written to from now on, with what there is of the run."""
+    """Return the folder that a run is written to from now on, with what there is of the run."""
     description = description or describe(
         rounds.target, rounds.explorer, rounds.settings, rounds.path
     )

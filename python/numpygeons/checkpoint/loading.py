@@ -123,7 +123,7 @@ def _check_model(folder: Path, description: Description, path: TemperedPath) -> 
 
 
 def read_records(path_or_result: Any) -> tuple[RoundRecord, ...]:
-    """What was measured of each finished round, without the model: unpickles nothing.
+    """Return what was measured of each finished round, without the model: unpickle nothing.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def read_records(path_or_result: Any) -> tuple[RoundRecord, ...]:
 def _last_round(
     folder: Path, description: Description, put_together: Callable[[Any, dict[str, Any]], Between]
 ) -> Between | None:
-    """After the last round that can be believed; None when none was finished."""
+    """Load what was after the last round that can be believed; None when none was finished."""
     numbers = finished_rounds(folder)
     problems: list[str] = []
     for number in reversed(numbers):
@@ -169,7 +169,7 @@ def _last_round(
 def _read(
     place: Path, description: Description, kind: str, number: int
 ) -> tuple[Any, dict[str, Any]]:
-    """Arrays and header of a file of this run. Raises CheckpointError where it is not that."""
+    """Read arrays and header of a file of this run. Raises CheckpointError where it is not that."""
     arrays, header = file.read(place)
     file.check_kind(place, header, kind, number)
     if header.get("run") != description.id:
@@ -180,7 +180,8 @@ def _read(
 def _midway(
     folder: Path, description: Description, path: TemperedPath, explorer: Any, number: int
 ) -> Midway | None:
-    """What there is of the round that was under way; None where nothing of it can be believed."""
+    """Return what there is of the round that was under way; None where nothing of it can be
+    believed."""
     place = folder / unfinished_file(number)
     if not place.exists():
         return None

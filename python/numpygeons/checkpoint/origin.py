@@ -36,7 +36,7 @@ MOVED = {  # modules that runs written by earlier versions name
 
 @one_thread()
 def pickled(target: Any, explorer: Any) -> bytes:
-    """Target and explorer, for `unpickled` in any process.
+    """Return target and explorer, for `unpickled` in any process.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def pickled(target: Any, explorer: Any) -> bytes:
 
 
 def unpickled(data: bytes, dtype: Any) -> tuple[Any, Any]:
-    """(target, explorer); `dtype` is the run's, whose arrays JAX must not cut."""
+    """Return (target, explorer); `dtype` is the run's, whose arrays JAX must not cut."""
     with run_precision(dtype):
         target, explorer = _Unpickler(BytesIO(data)).load()
     return target, explorer
@@ -98,7 +98,8 @@ def _dumps(value: Any) -> bytes:
 
 
 def _local_modules() -> list[ModuleType]:
-    """Modules that another process may not be able to import: not installed, not Python's own."""
+    """Return the modules that another process may not be able to import: not installed, not
+    Python's own."""
     places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     roots = tuple(str(Path(place).resolve()) + "/" for place in places)
     candidates = []
@@ -119,8 +120,8 @@ def _local_modules() -> list[ModuleType]:
 
 @lru_cache
 def _installed_elsewhere() -> tuple[str, ...]:
-    """How paths begin of what is installed, but not in site-packages: with `pip install -e`, or
-    `--target`."""
+    """Return how paths begin of what is installed, but not in site-packages: with `pip install -e`,
+    or `--target`."""
     found = set()
     for distribution in importlib.metadata.distributions():
         origin = json.loads(distribution.read_text("direct_url.json") or "{}")

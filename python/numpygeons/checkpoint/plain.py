@@ -21,8 +21,8 @@ KINDS: dict[str, Any] = {
 
 
 def take_apart(value: Any, name: str, arrays: Arrays) -> Any:
-    """What JSON can hold of `value`; its arrays are put into `arrays`, under names that begin
-    with `name`.
+    """Return what JSON can hold of `value`; its arrays are put into `arrays`, under names that
+    begin with `name`.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def _of(value: dict[str, Any]) -> Any:
 
 
 def put_together(plain: Any, arrays: Arrays) -> Any:
-    """The value that was taken apart."""
+    """Return the value that was taken apart."""
     if not isinstance(plain, dict):
         return plain
     ((kind, content),) = plain.items()

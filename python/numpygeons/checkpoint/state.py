@@ -46,7 +46,7 @@ class OtherShape(ValueError):
 
 
 def to_arrays(state: Between) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays of a state, by name, and what else there is, as JSON can hold it."""
+    """Return the arrays of a state, by name, and what else there is, as JSON can hold it."""
     arrays: Arrays = {name: np.asarray(getattr(state, name)) for name in PLAIN}
     _put_replicas(arrays, state.replicas)
     leaves = jax.tree.leaves(state.tuning)
@@ -73,7 +73,7 @@ def to_arrays(state: Between) -> tuple[Arrays, dict[str, Any]]:
 
 
 def midway_to_arrays(midway: Midway) -> tuple[Arrays, dict[str, Any]]:
-    """The same of a round in its middle."""
+    """Return the same of a round in its middle."""
     arrays: Arrays = {name: getattr(midway.scans, name) for name in SO_FAR}
     _put_replicas(arrays, midway.replicas)
     first = midway.scans.first_zero_likelihood
@@ -94,7 +94,8 @@ def midway_from_arrays(
     explorer: Explorer,
     settings: Settings,
 ) -> Midway:
-    """The round in its middle that `midway_to_arrays` took apart. Raises as `from_arrays`."""
+    """Return the round in its middle that `midway_to_arrays` took apart. Raises as
+    `from_arrays`."""
     replicas = _replicas(arrays, path, explorer)
     traces = _traces(arrays, header["traces"], path, settings)
     assert traces is not None
@@ -137,7 +138,7 @@ def from_arrays(
     explorer: Explorer,
     settings: Settings,
 ) -> Between:
-    """The state that `to_arrays` took apart.
+    """Return the state that `to_arrays` took apart.
 
     Raises
     ------
@@ -154,7 +155,7 @@ def from_arrays(
 
 
 def results_from_arrays(arrays: Arrays, header: dict[str, Any]) -> Between:
-    """What needs neither path nor explorer: records, V, schedule."""
+    """Return what needs neither path nor explorer: records, V, schedule."""
     records: tuple[RoundRecord, ...] = put_together(header["records"], arrays)
     plain: dict[str, Any] = {name: arrays[name] for name in PLAIN}
     n_chains, dimension = arrays["centres"].shape

@@ -41,7 +41,7 @@ def pack(rounds: Rounds, description: Description | None) -> Packed:
 
 
 def unpack(packed: Packed) -> Rounds:
-    """The run, in this process; compiles nothing before it goes on."""
+    """Return the run, in this process; compile nothing before it goes on."""
     target, explorer = unpickled(packed.origin, packed.dtype)
     with run_precision(packed.dtype):
         path = as_path(target)

@@ -45,7 +45,7 @@ class Surroundings:
 
     @classmethod
     def here(cls) -> Surroundings:
-        """Those of this process and thread."""
+        """Return those of this process and thread."""
         return cls(
             python=sys.version_info[:2],
             search_path=tuple(os.path.abspath(entry) for entry in sys.path),
@@ -77,7 +77,8 @@ class Surroundings:
 
 
 def _configuration() -> dict[str, Any]:
-    """JAX's configuration, with what a context such as `jax.enable_x64` says of this thread."""
+    """Return JAX's configuration, with what a context such as `jax.enable_x64` says of this
+    thread."""
     return {name: getattr(jax.config, name, value) for name, value in jax.config.values.items()}
 
 
@@ -87,7 +88,7 @@ def write_call(folder: Path, call: Call) -> None:
 
 
 def read_call(folder: Path) -> Call:
-    """The call in the folder, after making this process like its writer.
+    """Return the call in the folder, after making this process like its writer.
 
     Raises
     ------

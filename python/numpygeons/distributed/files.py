@@ -14,7 +14,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_number(path: Path) -> int | None:
-    """The number in the file; None while there is none."""
+    """Return the number in the file; None while there is none."""
     with contextlib.suppress(FileNotFoundError, ValueError):
         return int(path.read_text())
     return None

@@ -37,19 +37,20 @@ AS_ROOT = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
 
 
 def python_command(folder: Path) -> list[str]:
-    """What each rank runs; -P keeps the working directory from shadowing modules."""
+    """Return what each rank runs; -P keeps the working directory from shadowing modules."""
     return [own_python(), "-P", "-m", "numpygeons", "run", str(folder)]
 
 
 def own_python() -> str:
-    """This Python's executable."""
+    """Return this Python's executable."""
     if not sys.executable:
         raise RuntimeError("this Python does not know its executable (sys.executable is empty)")
     return sys.executable
 
 
 def find_mpiexec(mpiexec: str | None) -> list[str]:
-    """The words that start ranks: those given, or the mpiexec beside this Python, or on PATH.
+    """Return the words that start ranks: those given, or the mpiexec beside this Python, or on
+    PATH.
 
     Raises
     ------
@@ -73,14 +74,15 @@ def find_mpiexec(mpiexec: str | None) -> list[str]:
 
 
 def environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    """The environment of the ranks: this process', with defaults below and `more` above it."""
+    """Return the environment of the ranks: this process', with defaults below and `more` above
+    it."""
     own = {k: v for k, v in os.environ.items() if not k.startswith(OF_A_RANK)}
     root = dict.fromkeys(AS_ROOT, "1") if os.geteuid() == 0 else {}
     return {**DEFAULTS, **root, **own, **search_path(), **(more or {})}
 
 
 def search_path() -> dict[str, str]:
-    """PYTHONPATH with this numpygeons first, where it is not installed."""
+    """Return PYTHONPATH with this numpygeons first, where it is not installed."""
     place = Path(__file__).resolve().parents[2]
     if {"site-packages", "dist-packages"} & set(place.parts):
         return {}

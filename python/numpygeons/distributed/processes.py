@@ -17,14 +17,14 @@ _started: dict[int, subprocess.Popen[bytes]] = {}  # by this process, and perhap
 
 
 def job_of(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """What another process needs to find it."""
+    """Return what another process needs to find it."""
     _started[process.pid] = process
     host = socket.gethostname()
     return {"kind": KIND, "id": process.pid, "host": host, "born": _born(process.pid)}
 
 
 def ask(job: dict[str, Any]) -> str | None:
-    """ "running", or None if it is not there any more."""
+    """Return "running", or None if it is not there any more."""
     _check_host(job)
     pid = int(job["id"])
     if pid in _started and _started[pid].poll() is not None:
@@ -40,8 +40,8 @@ def end(job: dict[str, Any]) -> None:
 
 
 def _born(pid: int) -> str | None:
-    """When the process started, in ticks since boot; None if it is gone. A number of a process is
-    used again, the two together are not."""
+    """Return when the process started, in ticks since boot; None if it is gone. A number of a
+    process is used again, the two together are not."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

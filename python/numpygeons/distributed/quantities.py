@@ -11,7 +11,7 @@ MEBIBYTES = {"M": 1, "G": 2**10, "T": 2**20}
 
 
 def as_seconds(walltime: str | timedelta) -> int:
-    """Seconds of "H:MM:SS", "D-HH:MM:SS" or a timedelta; at least one."""
+    """Return the seconds of "H:MM:SS", "D-HH:MM:SS" or a timedelta; at least one."""
     if isinstance(walltime, timedelta):
         seconds = -int(-walltime.total_seconds() // 1)
     elif isinstance(walltime, str):
@@ -31,7 +31,8 @@ def as_seconds(walltime: str | timedelta) -> int:
 
 
 def as_mebibytes(memory: str) -> int:
-    """Mebibytes of "500M", "8G", "8 GB" or "1.5TiB", rounded up; units are powers of 1024."""
+    """Return the mebibytes of "500M", "8G", "8 GB" or "1.5TiB", rounded up; units are powers of
+    1024."""
     if not isinstance(memory, str):
         raise TypeError(f'memory must be text with a unit, such as "8G": got {memory!r}')
     found = MEMORY.fullmatch(memory.strip())
@@ -46,5 +47,5 @@ def as_mebibytes(memory: str) -> int:
 
 
 def clock(seconds: int) -> str:
-    """H:MM:SS, with as many hours as it takes."""
+    """Return H:MM:SS, with as many hours as it takes."""
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"

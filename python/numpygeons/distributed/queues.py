@@ -70,7 +70,7 @@ class Queue:
             )
 
     def ask(self, job: dict[str, Any]) -> str | None:
-        """ "queued", "running", or None if the queue does not have it any more."""
+        """Return "queued", "running", or None if the queue does not have it any more."""
         answer = self._call((*self.question, str(job["id"])))
         if answer.code and not self.unknown.search(answer.error + answer.out):
             raise RunError(

@@ -39,7 +39,7 @@ class RankNote:
 
 
 def own_rank() -> int:
-    """This process' rank, as its launcher told it; 0 without a launcher."""
+    """Return this process' rank, as its launcher told it; 0 without a launcher."""
     for name in NUMBERS:
         if os.environ.get(name, "").isdigit():
             return int(os.environ[name])
@@ -78,7 +78,7 @@ def rank_log(folder: Path) -> Iterator[RankLog]:
 
 
 def notes(folder: Path) -> tuple[RankNote, ...]:
-    """Those of the folder, by rank."""
+    """Return those of the folder, by rank."""
     found = [json.loads(path.read_text()) for path in (folder / "ranks").glob("*.json")]
     return tuple(sorted((RankNote(**note) for note in found), key=lambda note: note.rank))
 
@@ -90,7 +90,7 @@ def gone(folder: Path) -> tuple[int, ...]:
 
 
 def what_went_wrong(ranks: tuple[RankNote, ...], ended: tuple[int, ...], said: str) -> str:
-    """Which rank failed and how, as far as the notes, the order in which they ended and the
+    """Return which rank failed and how, as far as the notes, the order in which they ended and the
     launcher's words tell."""
     raised = [f"rank {note.rank} raised {note.error}" for note in ranks if note.end == "raised"]
     if raised:

@@ -162,7 +162,7 @@ class Result:
 
 
 def open_result(folder: Path, job: dict[str, Any]) -> Result:
-    """The result of a run that was just started, findable from its folder."""
+    """Return the result of a run that was just started, findable from its folder."""
     write_text(folder / "job.json", json.dumps(job, indent=1))
     return Result(folder)
 

@@ -31,7 +31,7 @@ DRAIN = 2.0  # seconds in which what is left in the pipes is read after the end
 
 
 def descendants(root: int) -> list[int]:
-    """The process ids below `root`, parents before children."""
+    """Return the process ids below `root`, parents before children."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -48,7 +48,7 @@ def descendants(root: int) -> list[int]:
 
 
 def is_rank(pid: int) -> bool:
-    """Whether the process is one of `python -m numpygeons run`, not what started it."""
+    """Return whether the process is one of `python -m numpygeons run`, not what started it."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -61,7 +61,7 @@ def is_rank(pid: int) -> bool:
 
 
 def rank_pids(folder: Path) -> list[int]:
-    """The process ids that the ranks have noted."""
+    """Return the process ids that the ranks have noted."""
     found = []
     for path in (folder / "ranks").glob("*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -157,7 +157,7 @@ class Supervisor:
         return code if code >= 0 else 128 - code
 
     def _open(self, name: str) -> IO[bytes]:
-        """A file of the folder, to append to; the owner's alone, and not through a link."""
+        """Open a file of the folder, to append to; the owner's alone, and not through a link."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         return os.fdopen(os.open(self._folder / name, flags, 0o600), "ab")
 

@@ -119,8 +119,8 @@ class AutoStep(Explorer):
     def _trial(
         self, evaluate: Evaluate, origin: State, p: Array, beta: Array, step: Array, scale: Array
     ) -> tuple[State, Array]:
-        """Where a move of size `step` leads: a map that is its own inverse once the momentum at
-        its end is turned round, and that keeps volumes."""
+        """Return where a move of size `step` leads: a map that is its own inverse once the momentum
+        at its end is turned round, and that keeps volumes."""
         raise NotImplementedError
 
     @property
@@ -192,7 +192,7 @@ class AutoStep(Explorer):
         p: Array,
         uniforms: Array,
     ) -> tuple[State, Array]:
-        """One step and its statistics."""
+        """Take one step, and return it with its statistics."""
         dtype = state.x.dtype
         selector = self.selector
         lower, upper = selector.bounds(uniforms[:2])
@@ -211,7 +211,8 @@ class AutoStep(Explorer):
             return _taken_in(search, result, difference, more, less)
 
         def known_way_back(search: Search) -> Search:
-            """A backward trial with the forward exponent is the way back: nothing to evaluate."""
+            """Take a backward trial with the forward exponent as the way back: nothing to
+            evaluate."""
             known = (search.phase == BACKWARD) & (search.exponent == search.forward)
             return _choose(known, turn(search, search.proposal, -search.difference), search)
 
@@ -270,7 +271,7 @@ class AutoStep(Explorer):
         )
 
     def _refreshes(self, tuning: AutoStepTuning, outcome: RoundOutcome) -> np.ndarray | None:
-        """Steps per scan of the next round: n of them leave the autocorrelation rho_1^n."""
+        """Return steps per scan of the next round: n of them leave the autocorrelation rho_1^n."""
         old = tuning.n_refresh
         if old is None or outcome.round < FIRST_MEASURED_ROUND:
             return old
@@ -284,8 +285,8 @@ class AutoStep(Explorer):
 
 
 def _taken_in(search: Search, result: Point, difference: Array, more: Array, less: Array) -> Search:
-    """The search after the trial at `search.exponent`: it names the next one, or has ended. `more`
-    and `less`: whether the selector would double the step, or halve it."""
+    """Return the search after the trial at `search.exponent`: it names the next one, or has ended.
+    `more` and `less`: whether the selector would double the step, or halve it."""
     e = search.exponent
     direction = jnp.where(
         search.direction != 0, search.direction, jnp.where(more, 1, jnp.where(less, -1, 0))

@@ -58,7 +58,7 @@ def check_members(explorer: Any) -> None:
 
 
 def is_trusted(explorer: Any) -> bool:
-    """Whether it is the package's own, with all its parts."""
+    """Return whether it is the package's own, with all its parts."""
     ours = type(explorer).__module__.startswith("numpygeons.")
     return ours and all(is_trusted(part) for part in _parts(explorer))
 
@@ -112,7 +112,8 @@ def check_tuning(explorer: Explorer, method: str, tuning: Any, n_chains: int) ->
 
 
 def check_adapted(explorer: Explorer, before: Any, after: Any, outcome: RoundOutcome) -> Any:
-    """`after`, unless it differs from the tuning `before` in structure, shape or kind of number.
+    """Return `after`, unless it differs from the tuning `before` in structure, shape or kind of
+    number.
 
     Raises
     ------
@@ -148,7 +149,7 @@ def check_adapted(explorer: Explorer, before: Any, after: Any, outcome: RoundOut
 
 
 def checked(explorer: Any) -> Any:
-    """The explorer, or what stands for it where it is the user's, with all its parts."""
+    """Return the explorer, or what stands for it where it is the user's, with all its parts."""
     if is_trusted(explorer):
         return explorer
     if isinstance(explorer, Compose | Mix):
@@ -167,8 +168,8 @@ class CheckedExplorer:
     def explore(
         self, evaluate: Evaluate, state: State, beta: Array, tuning: Any, noise: Noise
     ) -> tuple[State, Array]:
-        """What the explorer gives. The core calls a state without a finite density an error; a
-        coordinate or a statistic that is not a number makes it one."""
+        """Return what the explorer gives. The core calls a state without a finite density an error;
+        a coordinate or a statistic that is not a number makes it one."""
         result = self.explorer.explore(evaluate, state, beta, tuning, noise)
         name = f"{type(self.explorer).__name__}.explore"
         new, statistics = _checked_result(name, result, state, self.statistics)

@@ -74,7 +74,7 @@ class _Combination(Explorer):
         return tuple(explorer.start(start) for explorer in self.explorers)
 
     def adapt(self, tuning: tuple[Any, ...], outcome: RoundOutcome) -> tuple[Any, ...]:
-        """Each part learns from the means over the scans in which it explored."""
+        """Let each part learn from the means over the scans in which it explored."""
 
         def seen_by(i: int, explorer: Explorer) -> RoundOutcome:
             share = outcome.statistics[f"{i}.share"]
@@ -93,7 +93,7 @@ class _Combination(Explorer):
         )
 
     def _cut(self, noise: Noise, dimension: int, skip: int) -> list[Noise]:
-        """The noise of each part, after `skip` uniforms of our own."""
+        """Return the noise of each part, after `skip` uniforms of our own."""
         cut, z, u, p = [], 0, skip, 0
         for i, explorer in enumerate(self.explorers):
             shape = explorer.noise(dimension)
@@ -123,7 +123,7 @@ class _Combination(Explorer):
         )
 
     def _summary(self, shares: Sequence[Any], parts: Sequence[Array], dtype: Any) -> Array:
-        """All statistics, from each part's, which are zero where it did not explore."""
+        """Return all statistics, from each part's, which are zero where it did not explore."""
 
         def of(name: str) -> list[Array]:
             return [

@@ -27,7 +27,7 @@ LOWEST, HIGHEST = 0.02, 0.98  # of an autocorrelation
 
 
 def loss_of_correlation(outcome: RoundOutcome) -> float:
-    """k of the module's docstring, as the round measured it."""
+    """Return k of the module's docstring, as the round measured it."""
     ideal, restarts = outcome.ideal_restarts, outcome.restarts
     if not (np.isfinite(ideal) and restarts * outcome.n_scans >= ENOUGH_RESTARTS):
         return UNKNOWN_LOSS
@@ -37,7 +37,8 @@ def loss_of_correlation(outcome: RoundOutcome) -> float:
 
 
 def clipped_autocorrelation(outcome: RoundOutcome) -> Floats:
-    """Correlation of V before and after exploring, shape (n_chains,), away from 0 and 1."""
+    """Return the correlation of V before and after exploring, shape (n_chains,), away from 0 and
+    1."""
     rho = np.nan_to_num(np.asarray(outcome.energy_ac1, np.float64), nan=HIGHEST)
     return np.clip(rho, LOWEST, HIGHEST)
 
@@ -48,7 +49,7 @@ def best_effort(
     autocorrelation: Callable[[Floats], Floats],
     outcome: RoundOutcome,
 ) -> Floats:
-    """The best option for each chain, shape (n_chains,).
+    """Return the best option for each chain, shape (n_chains,).
 
     Parameters
     ----------

@@ -178,7 +178,7 @@ class HMC(Explorer):
         return explored
 
     def _jittered(self, step_size: Any, noise: Noise) -> Array:
-        """The step of this exploration."""
+        """Return the step of this exploration."""
         step = step_size * (1 + self.jitter * (2 * noise.uniforms[0] - 1))
         return jnp.asarray(step, noise.normals.dtype)
 

@@ -127,24 +127,24 @@ class HMCSettings(Protocol):
 
 
 def is_mixed(settings: HMCSettings, dimension: int) -> bool:
-    """Whether chains may have mixtures."""
+    """Return whether chains may have mixtures."""
     return settings.n_components > 1 and dimension <= MOST_MIXED_DIMENSIONS
 
 
 def n_snapshots(settings: HMCSettings, dimension: int) -> int:
-    """States per chain and round that tuning looks at."""
+    """Say how many states per chain and round tuning looks at."""
     dense = settings.preconditioner.needs_covariance
     return N_SNAPSHOTS if dense or is_mixed(settings, dimension) else 0
 
 
 def first_region_step(dimension: int) -> float:
-    """In units of the factors every density is about a standard normal: the variance of the
-    energy error is eps^4 d / 16, here 1/16."""
+    """Return the step at which the variance of the energy error, eps^4 d / 16, is 1/16: in units of
+    the factors every density is about a standard normal."""
     return float(dimension**-0.25)
 
 
 def unused(mixture: Mixtures, scale: Floats, n_apart: int = 0) -> Regions:
-    """Regions of which no chain makes use; `scale` has shape (n_chains, dimension)."""
+    """Return the regions of which no chain makes use; `scale` has shape (n_chains, dimension)."""
     n, dimension = scale.shape
     return Regions(
         n_independent=np.zeros(n, np.int32),
@@ -156,7 +156,7 @@ def unused(mixture: Mixtures, scale: Floats, n_apart: int = 0) -> Regions:
 
 
 def first_tuning(settings: HMCSettings, start: Start) -> HMCTuning:
-    """The tuning of the first round."""
+    """Return the tuning of the first round."""
     n, dimension = len(start.betas), len(start.scale)
     scale = np.tile(start.scale, (n, 1))
     time = FIRST_TIME if settings.integration_time == "auto" else settings.integration_time
@@ -194,7 +194,7 @@ def mixed_way(tuning: HMCTuning) -> Mixed:
 
 
 def ways(settings: HMCSettings, tuning: HMCTuning) -> Ways:
-    """Those that the chains of a round take.
+    """Return those that the chains of a round take.
 
     In few dimensions all take the mixed one: until their mixtures are fitted these are single
     normals of the chain's scale, so that a trajectory in the region of one is what it is without.
@@ -212,7 +212,7 @@ def ways(settings: HMCSettings, tuning: HMCTuning) -> Ways:
 
 
 def adapted(settings: HMCSettings, tuning: HMCTuning, outcome: RoundOutcome) -> HMCTuning:
-    """The tuning of the next round."""
+    """Return the tuning of the next round."""
     acceptance = outcome.statistics["acceptance"]
     plain = np.ones(len(outcome.betas), bool)
     if tuning.regions is not None:
@@ -253,7 +253,7 @@ def adapted(settings: HMCSettings, tuning: HMCTuning, outcome: RoundOutcome) -> 
 def _times(
     settings: HMCSettings, tuning: HMCTuning, outcome: RoundOutcome, step: Floats, plain: np.ndarray
 ) -> Floats:
-    """Integration times for the next round, in the chains of the finished one.
+    """Return the integration times for the next round, in the chains of the finished one.
 
     For a normal V decorrelates as cos^2 of the time, about exp(-time^2): log rho is taken to
     be proportional to -time^2.
@@ -304,8 +304,8 @@ def _regions(
 
 
 def _has_enough_states(outcome: RoundOutcome) -> bool:
-    """Whether points to fit to need not repeat, which would put them in modes of their own; or
-    there will never be more states than now."""
+    """Return whether points to fit to need not repeat, which would put them in modes of their own;
+    or there will never be more states than now."""
     snapshots = outcome.snapshots
     assert snapshots is not None
     explored = snapshots.v[:, outcome.betas > 0]
@@ -315,7 +315,7 @@ def _has_enough_states(outcome: RoundOutcome) -> bool:
 def _lengths(
     settings: HMCSettings, outcome: RoundOutcome, step: Floats, time: Floats
 ) -> np.ndarray:
-    """Leapfrog steps of the next round, shape (n_chains,)."""
+    """Return the leapfrog steps of the next round, shape (n_chains,)."""
     if outcome.round + 1 < FIRST_LONG_ROUND:
         return np.ones(len(step), np.int32)
     return np.clip(np.ceil(time / step), 1, settings.max_length).astype(np.int32)

@@ -16,8 +16,8 @@ def leapfrog(
     scale: Array,
     valued: Array | bool = True,
 ) -> tuple[State, Array]:
-    """One step of size `step` in units of `scale`, at the cost of one gradient; whether `valued` is
-    the evaluation's.
+    """Take one step of size `step` in units of `scale`, at the cost of one gradient; whether
+    `valued` is the evaluation's.
 
     The momentum p, shape (dimension,), is standard normal at rest; `scale` is the inverse square
     root of the mass: a number per coordinate, or a matrix.

@@ -74,7 +74,7 @@ def _mixtures(log_weights: Floats, means: Floats, factors: Floats, inverses: Flo
 
 
 def single_normals(centres: Floats, scales: Floats, n_components: int) -> Mixtures:
-    """One normal per chain, without correlation; all other components are absent.
+    """Return one normal per chain, without correlation; all other components are absent.
 
     Both arguments have shape (n_chains, dimension).
     """
@@ -97,7 +97,8 @@ def single_normals(centres: Floats, scales: Floats, n_components: int) -> Mixtur
 def fitted_mixtures(
     outcome: RoundOutcome, scales: Floats, n_components: int, *, target_alone: bool = False
 ) -> Mixtures:
-    """A mixture for each chain of `outcome.new_betas`, fitted to the states of all old chains.
+    """Return a mixture for each chain of `outcome.new_betas`, fitted to the states of all old
+    chains.
 
     A state of any chain counts at the new beta with its weight in the mixture of all chains, so
     that a chain learns from its neighbours, and the schedule may move. Chains at beta = 0 are not
@@ -127,12 +128,13 @@ def fitted_mixtures(
 
 
 def of_target(mixtures: Mixtures) -> Mixtures:
-    """The last chain's row alone."""
+    """Return the last chain's row alone."""
     return Mixtures(*(Table(table.rows[-1:]) for table in mixtures))
 
 
 def has_modes_apart(mixtures: Mixtures) -> npt.NDArray[np.bool_]:
-    """Whether each chain's mixture has modes with a deep valley between them, shape (n_chains,).
+    """Return whether each chain's mixture has modes with a deep valley between them, shape
+    (n_chains,).
 
     Two components belong to one mode when the mixture's density, all the way from one mean to the
     other, stays above `VALLEY` times the smaller of its values there; and when both belong with a
@@ -166,7 +168,8 @@ def has_modes_apart(mixtures: Mixtures) -> npt.NDArray[np.bool_]:
 
 
 def log_parts(row: Any, x: Array) -> Array:
-    """Log of weight times density of each component at x, up to one constant; shape (K,).
+    """Return the log of weight times density of each component at x, up to one constant; shape
+    (K,).
 
     `row` holds the rows of one chain, of `Mixtures`.
     """
@@ -179,20 +182,22 @@ def log_parts(row: Any, x: Array) -> Array:
 
 
 def region_of(row: Any, x: Array, uniform: Array) -> tuple[Array, Array, Array]:
-    """(log q(x), log of a component's share of q(x), the component), drawn with that share."""
+    """Return (log q(x), log of a component's share of q(x), the component), drawn with that
+    share."""
     parts = log_parts(row, x)
     total, component = log_total(parts), pick(parts, uniform)
     return total, parts[component] - total, component
 
 
 def log_total(parts: Array) -> Array:
-    """Log of the sum of the exponentials; scalar."""
+    """Return the log of the sum of the exponentials; scalar."""
     highest = jnp.max(parts)
     return highest + jnp.log(jnp.sum(jnp.exp(parts - highest)))
 
 
 def pick(log_weights: Array, uniform: Array) -> Array:
-    """Index of a component, picked with its weight, by inversion; the weights need no norm."""
+    """Return the index of a component, picked with its weight, by inversion; the weights need no
+    norm."""
     n = len(log_weights)
     lower = jnp.asarray(np.tril(np.ones((n, n))), log_weights.dtype)
     cumulative = lower @ jnp.exp(log_weights - jnp.max(log_weights))

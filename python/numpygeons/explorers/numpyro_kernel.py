@@ -171,12 +171,12 @@ class NumPyroKernel(Explorer):
         return self.kernel_class.init in (HMC.init, BarkerMH.init)
 
     def _argument(self, name: str, otherwise: float) -> Any:
-        """The argument as given, else the kernel's default, else ours."""
+        """Return the argument as given, else the kernel's default, else ours."""
         own = self._parameters[name].default if name in self._parameters else None
         return dict(self.options).get(name, otherwise if own in (None, inspect._empty) else own)
 
     def _kernel(self, potential: Potential, step: Any = None) -> Any:
-        """The kernel of one chain, which adapts nothing."""
+        """Return the kernel of one chain, which adapts nothing."""
         given: dict[str, Any] = dict(self.options)
         for name in ("adapt_step_size", "adapt_mass_matrix"):
             if name in self._parameters:
@@ -258,8 +258,8 @@ class NumPyroKernel(Explorer):
 
 
 def _potential(evaluate: Evaluate, beta: Array, scale: Array) -> Potential:
-    """-log density at z * scale; +inf where that is not a finite number. One evaluation gives
-    the value and the gradient, by the rules of `evaluate`."""
+    """Return minus the log density at z * scale; +inf where that is not a finite number. One
+    evaluation gives the value and the gradient, by the rules of `evaluate`."""
 
     def energy(there: State) -> Array:
         log = log_density(there, beta)
@@ -280,7 +280,7 @@ def _potential(evaluate: Evaluate, beta: Array, scale: Array) -> Potential:
 
 
 def _known(value: Array, slope: Array) -> Potential:
-    """A potential that knows itself at one point alone, and evaluates nothing there."""
+    """Return a potential that knows itself at one point alone, and evaluates nothing there."""
 
     @jax.custom_jvp
     def potential(z: Array) -> Array:
@@ -334,7 +334,7 @@ def _traits(explorer: NumPyroKernel) -> _Traits:
 
 
 def _parameters(kernel_class: Any) -> dict[str, inspect.Parameter]:
-    """The arguments of a kernel that can work here, or a TypeError that says what to use."""
+    """Return the arguments of a kernel that can work here, or a TypeError that says what to use."""
     if isinstance(kernel_class, MCMCKernel):
         name = type(kernel_class).__name__
         raise TypeError(

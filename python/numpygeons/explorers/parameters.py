@@ -31,7 +31,7 @@ def take_reals(explorer: Any, *names: str) -> None:
 
 
 def is_auto(name: str, value: Any) -> bool:
-    """Whether a parameter is "auto"; raises ValueError for any other text."""
+    """Return whether a parameter is "auto"; raises ValueError for any other text."""
     if isinstance(value, str) and value != "auto":
         raise ValueError(f'{name} must be a number, or "auto": got {value!r}')
     return isinstance(value, str)
@@ -56,7 +56,7 @@ def check_part(name: str, part: Any, members: tuple[str, ...], example: str) -> 
 
 
 def as_explorer_hint(value: Any) -> str:
-    """What to write in the place of what is no explorer."""
+    """Return what to write in the place of what is no explorer."""
     kernel = value if isinstance(value, type) else type(value)
     if issubclass(kernel, MCMCKernel):
         return (

@@ -19,7 +19,8 @@ LEAST_SIZE = 100.0  # Kish size of their weights, below which these are flattene
 
 
 def neighbour_variances(old: Floats, outcome: RoundOutcome) -> Floats:
-    """Variance of the unconstrained coordinates at each chain, shape (n_chains, dimension).
+    """Return the variance of the unconstrained coordinates at each chain, shape (n_chains,
+    dimension).
 
     Pools the visits of all replicas to the chain and its two neighbours, with the term between
     the groups, but never those to the reference, whose draws may have no variance. The old
@@ -38,7 +39,7 @@ def neighbour_variances(old: Floats, outcome: RoundOutcome) -> Floats:
 
 
 def diagonal_factors(scales: Floats) -> Floats:
-    """The deviations as diagonal matrices, shape (n_chains, dimension, dimension)."""
+    """Return the deviations as diagonal matrices, shape (n_chains, dimension, dimension)."""
     factors: Floats = scales[:, :, None] * np.eye(scales.shape[1])
     return factors
 
@@ -77,7 +78,7 @@ def covariance_factors(outcome: RoundOutcome, scales: Floats) -> Floats:
 
 
 def carried_over(values: Floats, outcome: RoundOutcome) -> Floats:
-    """Values per chain, interpolated in log beta from the old schedule to the new one."""
+    """Return values per chain, interpolated in log beta from the old schedule to the new one."""
     flat = values.reshape(len(values), -1)
     moved = core.carry_over(outcome.betas, flat, outcome.new_betas)
     return np.asarray(moved).reshape(values.shape)

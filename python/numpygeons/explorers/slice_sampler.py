@@ -114,7 +114,7 @@ class SliceSampler(Explorer):
     def _update(
         self, evaluate: Evaluate, state: State, beta: Array, direction: Array, key: Array
     ) -> tuple[State, Array]:
-        """One move along a line; places on it are multiples of `direction`, 0 where we are."""
+        """Move once along a line; places on it are multiples of `direction`, 0 where we are."""
         dtype = state.x.dtype
         smallest = float(np.finfo(dtype).tiny)
 
@@ -207,7 +207,8 @@ class SliceSampler(Explorer):
     def _reachable(
         self, inside: Inside, t: Array, low: Array, high: Array, needed: Array
     ) -> tuple[Array, Array]:
-        """Whether doubling from `t` could have given the same interval (Neal 2003, figure 6)."""
+        """Return whether doubling from `t` could have given the same interval (Neal 2003, figure
+        6)."""
 
         def halve(carry: tuple[Any, ...]) -> tuple[Any, ...]:
             low, high, apart, good, n = carry

@@ -46,7 +46,7 @@ class TableRow:
 
 
 def row_of(tuning: Any, chain: Array) -> Any:
-    """The tuning of one chain."""
+    """Return the tuning of one chain."""
 
     def one(table: Any) -> Any:
         return TableRow(table.rows, chain) if isinstance(table, Table) else table[chain]

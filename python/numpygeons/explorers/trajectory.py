@@ -30,7 +30,7 @@ from numpygeons.target.potential import (
 def leap(
     state: State, p: Array, beta: Array, step: Array, scale: Any, is_first: Array
 ) -> tuple[Array, Array]:
-    """Where a leapfrog step leads, and its momentum, half a step behind (Neal 2011, eq.
+    """Return where a leapfrog step leads, and its momentum, half a step behind (Neal 2011, eq.
     5.18-5.20)."""
     share = jnp.where(is_first, 0.5, 1.0).astype(state.x.dtype)
     p = p + share * step * scaled_gradient(scale, gradient(state, beta))
@@ -38,20 +38,21 @@ def leap(
 
 
 def gained(start: State, p0: Array, end: State, p: Array, beta: Array) -> Array:
-    """Log of the joint density of state and momentum at the end, less that at the start."""
+    """Return the log of the joint density of state and momentum at the end, less that at the
+    start."""
     kinetic = 0.5 * (jnp.sum(p0 * p0) - jnp.sum(p * p))
     return log_density(end, beta) - log_density(start, beta) + kinetic
 
 
 def accept(log_acceptance: Array, uniform: Array, there: State, here: State) -> tuple[State, Array]:
-    """One of two states, and the probability with which it was the first."""
+    """Return one of two states, and the probability with which it was the first."""
     log_acceptance = jnp.where(jnp.isfinite(log_acceptance), log_acceptance, -jnp.inf)
     state = choose(jnp.log(uniform) < log_acceptance, there, here)
     return state, jnp.minimum(1, jnp.exp(log_acceptance))
 
 
 def choose(condition: Array, a: State, b: State) -> State:
-    """`a` where the condition holds."""
+    """Return `a` where the condition holds."""
     return State(*(jnp.where(condition, x, y) for x, y in zip(a, b, strict=True)))
 
 
@@ -75,7 +76,7 @@ def plain_walk(
     scale: Any,
     noise: Noise,
 ) -> tuple[State, Array]:
-    """A trajectory in the chain's scale. Densities are computed at its end alone."""
+    """Follow a trajectory in the chain's scale. Densities are computed at its end alone."""
     dtype = state.x.dtype
 
     def turn(i: Array, moving: Moving) -> Moving:
@@ -109,8 +110,8 @@ class Walk(NamedTuple):
 def mixed_walk(
     evaluate: Evaluate, state: State, beta: Array, step: Array, way: Mixed, noise: Noise
 ) -> tuple[State, Array]:
-    """Independence steps, and then a trajectory in the scale of the region where it starts. One
-    loop holds both kinds of steps, so that the model is compiled once."""
+    """Take independence steps, and then follow a trajectory in the scale of the region where it
+    starts. One loop holds both kinds of steps, so that the model is compiled once."""
     dtype = state.x.dtype
     mixture: Any = way.mixture
     proposals = cast(Proposals, noise.proposals)
@@ -119,14 +120,14 @@ def mixed_walk(
     log_mixture, log_region, region = region_of(mixture, state.x, noise.uniforms[4])
 
     def of_last(last: Array, own: Array, drawn: Array) -> Array:
-        """What belongs to the last accepted proposal, or to the state before all of them."""
+        """Return what belongs to the last accepted proposal, or to the state before all of them."""
         return jnp.where(last < 0, own, drawn[jnp.maximum(last, 0)])
 
     def scale_of(walk: Walk) -> Any:
         return mixture.factors[of_last(walk.last, region, proposals.components)]
 
     def decide(walk: Walk, i: Array, there: State) -> Walk:
-        """An independence step (Tierney 1994, section 2.3.3); the trajectory starts where it
+        """Take an independence step (Tierney 1994, section 2.3.3); the trajectory starts where it
         ends."""
         j = _row(i, proposals)
         log_acceptance = (
@@ -147,8 +148,8 @@ def mixed_walk(
         )
 
     def turn(i: Array, walk: Walk) -> Walk:
-        """One evaluation, of a proposal or at the end of a leapfrog step. The density itself is
-        computed only where it decides."""
+        """Evaluate once, a proposal or the end of a leapfrog step. The density itself
+        is computed only where it decides."""
         independent = i < n_independent
         x, p = jax.lax.cond(
             independent,

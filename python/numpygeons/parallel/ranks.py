@@ -139,8 +139,8 @@ class Ranks:
 
 
 def _place() -> str:
-    """Where in this package the ranks come together; nothing where the caller is elsewhere, who may
-    do it at several places."""
+    """Return where in this package the ranks come together; nothing where the caller is elsewhere,
+    who may do it at several places."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and os.path.basename(frame.f_code.co_filename) in PASSED_THROUGH:
         frame = frame.f_back
@@ -151,12 +151,13 @@ def _place() -> str:
 
 @functools.cache
 def alone() -> Ranks:
-    """One process by itself."""
+    """Return one process by itself."""
     return Ranks(comm.LocalCommunicator())
 
 
 def launcher(environment: Mapping[str, str]) -> Launcher | None:
-    """Who started several ranks, by the environment variables it sets; None where nobody did."""
+    """Return who started several ranks, by the environment variables it sets; None where nobody
+    did."""
     for variable in SIZES:
         value = environment.get(variable, "")
         if value.isdigit() and (n_ranks := int(value)) >= 1:
@@ -226,7 +227,7 @@ def _join(started_by: Launcher) -> Ranks:
 
 @contextlib.contextmanager
 def _waiting_room() -> Iterator[None]:
-    """While MPI starts, watches for ranks of this machine that have left already (MPICH)."""
+    """Watch, while MPI starts, for ranks of this machine that have left already (MPICH)."""
     names = ("PMI_RANK", "MPI_LOCALRANKID", "MPI_LOCALNRANKS")
     numbers = [os.environ.get(name, "") for name in names]
     if not all(number.isdigit() for number in numbers) or sys.platform != "linux":
@@ -245,7 +246,7 @@ def _waiting_room() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_silent_exit() -> Iterator[None]:
-    """Within it `os._exit(0)` ends this process with 1: it leaves a run unfinished, and MPICH's
+    """Let `os._exit(0)` within end this process with 1: it leaves a run unfinished, and MPICH's
     launcher would return 0. Copies of the process are left alone."""
     before, own = os._exit, os.getpid()
 
@@ -260,7 +261,7 @@ def no_silent_exit() -> Iterator[None]:
 
 
 def _library_version(mpi: Any) -> str:
-    """The first line of what may be many."""
+    """Return the first line of what may be many."""
     return str(mpi.Get_library_version()).strip("\0\n ").splitlines()[0]
 
 
@@ -315,7 +316,7 @@ def _say_farewell_at_exit(ranks: Ranks, communicator: comm.MpiCommunicator, witn
 
 
 def _pickled_type(error: BaseException) -> bytes:
-    """Nothing where the type cannot travel, or must not: an exit is not an error."""
+    """Return nothing where the type cannot travel, or must not: an exit is not an error."""
     if not isinstance(error, (Exception, KeyboardInterrupt)):
         return b""
     try:

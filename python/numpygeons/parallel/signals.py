@@ -41,7 +41,7 @@ def _in_main_thread() -> bool:
 
 @contextlib.contextmanager
 def listening(*, ends: bool) -> Iterator[None]:
-    """Within it Ctrl-C is not lost, and with `ends` SIGTERM acts alike, and ends the process
+    """Let no Ctrl-C within be lost; with `ends` SIGTERM acts alike, and ends the process
     afterwards, if it would have done so before. Signals for which the user has handlers, and other
     threads, are left alone."""
     if not _in_main_thread():
@@ -75,7 +75,7 @@ def listening(*, ends: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """Within it what is heard calls `stop`, the first time, in place of raising."""
+    """Let what is heard within call `stop`, the first time, in place of raising."""
     if not _in_main_thread():
         yield
         return
@@ -95,5 +95,5 @@ def raise_if_interrupted() -> None:
 
 
 def is_ending() -> bool:
-    """Whether SIGTERM was heard."""
+    """Return whether SIGTERM was heard."""
     return _heard.end and _in_main_thread()

@@ -59,8 +59,8 @@ class Interrupts:
 
     @contextlib.contextmanager
     def agreed(self, *, stops: bool = True) -> Iterator[None]:
-        """Around the scans of a block: what ends them on one rank ends them on all. Without
-        `stops` errors alone do.
+        """Let what ends the scans of a block within on one rank end them on all. Without `stops`
+        errors alone do.
 
         Raises
         ------
@@ -90,13 +90,13 @@ class Team:
     n_threads: int = 1
 
     def n_workers(self, n_chains: int) -> int:
-        """Threads that explore in this process: no more than it has replicas and cores. A thread
-        that waits for a core would only keep the others waiting, once per scan."""
+        """Say how many threads explore in this process: no more than it has replicas and cores. A
+        thread that waits for a core would only keep the others waiting, once per scan."""
         largest = largest_block(n_chains, self.ranks.size)
         return max(1, min(self.n_threads, largest, len(os.sched_getaffinity(0))))
 
     def split(self, coordinator: Coordinator, replicas: Replicas) -> list[Replicas]:
-        """The rows of each worker of this rank, from those of all replicas."""
+        """Return the rows of each worker of this rank, from those of all replicas."""
         n_rows, n = coordinator.n_rows, len(replicas.x)
         if n_rows == n and coordinator.replicas_of(0) == (0, n):
             return [replicas]
@@ -110,7 +110,7 @@ class Team:
         return [part(worker) for worker in range(coordinator.n_workers)]
 
     def gathered(self, coordinator: Coordinator, parts: list[Replicas]) -> Replicas:
-        """All replicas, from the rows of each worker of each rank."""
+        """Return all replicas, from the rows of each worker of each rank."""
         counts = [coordinator.replicas_of(worker)[1] for worker in range(coordinator.n_workers)]
 
         def joined(*rows: Any) -> Any:
@@ -149,8 +149,8 @@ class Team:
             yield
 
     def on_first_rank(self, work: Callable[[], T]) -> T | None:
-        """What `work` returns, on the first rank; None on the others, which wait for it, and raise
-        its error too."""
+        """Return what `work` returns, on the first rank; None on the others, which wait for it, and
+        raise its error too."""
         if self.ranks.size == 1:
             return work()
         result: T | None = None
@@ -208,7 +208,7 @@ class Team:
 
     @contextlib.contextmanager
     def one_run(self) -> Iterator[None]:
-        """Around what several ranks do together; whoever ends in it has failed.
+        """Mark what several ranks do together; whoever ends in it has failed.
 
         Raises
         ------

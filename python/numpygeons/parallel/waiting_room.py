@@ -36,7 +36,7 @@ def status(process: int) -> tuple[str, str, int] | None:
 
 
 def present(launcher: int) -> set[int] | None:
-    """The ranks that the launcher has on this machine; None where one cannot know."""
+    """Return the ranks that the launcher has on this machine; None where one cannot know."""
     found = set()
     for entry in os.listdir("/proc"):
         known = status(int(entry)) if entry.isdigit() else None

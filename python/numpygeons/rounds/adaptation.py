@@ -29,7 +29,7 @@ def adapted(
     reference_v: Floats,
     dtype: np.dtype[Any],
 ) -> Between:
-    """The state before a round, with all that it leaves for the next one but its results.
+    """Return the state before a round, with all that it leaves for the next one but its results.
 
     `reference_v`: V of draws from the reference, descending; `dtype`: the model's number type.
     """
@@ -63,7 +63,7 @@ def adapted(
 
 
 def _units(before: Between, outcome: RoundOutcome) -> tuple[Floats, Floats]:
-    """Centre and scale in which the moments of the next round are taken, by chain."""
+    """Return the centre and scale in which the moments of the next round are taken, by chain."""
     if outcome.n_scans < ENOUGH_VISITS:
         return before.centres, before.scales
     explored = (outcome.betas > 0)[:, None]
@@ -73,7 +73,7 @@ def _units(before: Between, outcome: RoundOutcome) -> tuple[Floats, Floats]:
 
 
 def _snapshots(data: RoundData, evidence: RoundEvidence) -> Snapshots | None:
-    """The states that the explorer asked to see, or None."""
+    """Return the states that the explorer asked to see, or None."""
     stride = data.snapshot_stride
     if stride == 0:
         return None
@@ -85,7 +85,7 @@ def _snapshots(data: RoundData, evidence: RoundEvidence) -> Snapshots | None:
 
 
 def held_by(betas: Floats, dtype: np.dtype[Any]) -> Floats:
-    """Betas that the model's number type holds exactly, so that explorers, which compute in that
-    type, keep the very densities that the swaps compare."""
+    """Return betas that the model's number type holds exactly, so that explorers, which compute in
+    that type, keep the very densities that the swaps compare."""
     rounded = np.asarray(betas).astype(dtype).astype(np.float64)
     return rounded if np.all(np.diff(rounded) > 0) else np.asarray(betas)

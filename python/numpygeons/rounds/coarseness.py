@@ -38,7 +38,8 @@ class Coarseness(NamedTuple):
 def with_coarseness(
     record: RoundRecord, path: TemperedPath, x: Reals | Floats, v: Reals | Floats
 ) -> RoundRecord:
-    """A round's record with what rounding does, from states of its target chain and V there."""
+    """Return a round's record with what rounding does, from states of its target chain and V
+    there."""
     found = coarseness(path, x, v)
     if found is None:
         return record
@@ -47,14 +48,15 @@ def with_coarseness(
 
 
 def without_coarseness(record: RoundRecord) -> RoundRecord:
-    """A round's record as of a round that was not a run's last, as it is once the run goes on."""
+    """Return a round's record as of a round that was not a run's last, as it is once the run goes
+    on."""
     if record.coarseness is None:
         return record
     return replace(record, coarseness=None, coarse_shift=None)
 
 
 def coarseness(path: TemperedPath, x: Reals | Floats, v: Reals | Floats) -> Coarseness | None:
-    """What rounding of V does, from states of the target's chain.
+    """Return what rounding of V does, from states of the target's chain.
 
     Parameters
     ----------
@@ -89,7 +91,7 @@ def coarseness(path: TemperedPath, x: Reals | Floats, v: Reals | Floats) -> Coar
 
 
 def _traced(path: TemperedPath, n: int) -> tuple[Any, int]:
-    """V of `n` states, or of as many as fit, and their number."""
+    """Return V of `n` states, or of as many as fit, and their number."""
     with run_precision(path.dtype):
         shape = jax.ShapeDtypeStruct((n, path.dimension), path.dtype)
         traced = jax.make_jaxpr(jax.vmap(path.v))(shape)
@@ -101,7 +103,7 @@ def _traced(path: TemperedPath, n: int) -> tuple[Any, int]:
 
 
 def _in_double(traced: Any, x: Reals, n: int) -> Floats:
-    """V at states, shape (any,), in double precision, `n` at a time."""
+    """Return V at states, shape (any,), in double precision, `n` at a time."""
     values = []
     for first in range(0, len(x), n):
         batch = x[first : first + n]

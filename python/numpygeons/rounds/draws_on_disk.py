@@ -91,8 +91,8 @@ class DiskDraws:
                     (self.folder / name).unlink()
 
     def read(self, n_scans: int) -> tuple[Reals, Floats]:
-        """States, shape (n_scans, dimension), and their log gamma_0, shape (n_scans,), of all
-        ranks, in scan order.
+        """Return states, shape (n_scans, dimension), and their log gamma_0, shape (n_scans,), of
+        all ranks, in scan order.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class DiskDraws:
         return [self.folder / name for m, name in matches if m and int(m[1]) == self.number]
 
     def _opened(self, rank: int) -> BinaryIO:
-        """The file of a rank, at the end of its last whole segment."""
+        """Return the file of a rank, at the end of its last whole segment."""
         make_folders(self.folder)
         path = self.folder / f"round-{self.number:02d}.rank-{rank}.draws"
         file = open(path, "r+b") if path.exists() else open_new(path)  # noqa: SIM115 - stays open
@@ -136,7 +136,7 @@ class DiskDraws:
         return file
 
     def _segments(self, file: BinaryIO) -> Iterator[Segment]:
-        """The segments of a file up to the first that is not whole."""
+        """Return the segments of a file up to the first that is not whole."""
         size, end = len(MAGIC) + NUMBERS.size, os.fstat(file.fileno()).st_size
         width = 16 + self._dimension * self._dtype.itemsize  # of a draw
         while len(start := file.read(size)) == size and start.startswith(MAGIC):

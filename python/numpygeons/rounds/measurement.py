@@ -21,7 +21,8 @@ def measure(
     statistics: tuple[str, ...],
     step_sizes: Floats,
 ) -> tuple[RoundRecord, RoundEvidence]:
-    """The record of a finished round, to which the caller adds the times, and its evidence."""
+    """Return the record of a finished round, to which the caller adds the times, and its
+    evidence."""
     explored = betas > 0
     sums = dict(zip(statistics, data.statistic_sums.T, strict=True))
     means = {name: np.where(explored, a / data.n_scans, np.nan) for name, a in sums.items()}

@@ -34,7 +34,7 @@ class OnlineMoments:
         self.n = total
 
     def copy(self) -> OnlineMoments:
-        """Another one that goes on from here."""
+        """Return another one that goes on from here."""
         other = OnlineMoments()
         other.n, other.mean = self.n, dict(self.mean)
         other.squared_deviations = dict(self.squared_deviations)

@@ -43,7 +43,7 @@ DRIVERS: dict[str, type[FusedDriver] | type[StepwiseDriver] | type[DeviceDriver]
 
 
 def first_operands(explorer: Explorer, n_chains: int, dimension: int) -> Any:
-    """The explorer's operands of a first round, by structure; their values are anything.
+    """Return the explorer's operands of a first round, by structure; their values are anything.
 
     Raises
     ------
@@ -69,7 +69,7 @@ class RoundPrograms:
         settings: Settings,
         n_rows: int,
     ) -> None:
-        """`n_rows`: the coordinator's. Compiles nothing yet.
+        """Take up what programs depend on; compile nothing yet. `n_rows`: the coordinator's.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class RoundPrograms:
         self._drivers: dict[Any, Driver] = {}
 
     def reference(self) -> Program:
-        """That of the reference's draws."""
+        """Return that of the reference's draws."""
         ((key, lower),) = self._lower_reference().items()
         self._compile({key: lower})
         found: Program = self._path.programs[key]
@@ -105,7 +105,7 @@ class RoundPrograms:
             self._compile({**rounds, **reference})
 
     def driver(self, own: Any) -> Driver:
-        """Who does the rounds whose explorer gets `own`, by chain."""
+        """Return who does the rounds whose explorer gets `own`, by chain."""
         key = self._key(own)
         if key not in self._drivers:
             self._compile({key: partial(self._lower, own)})
@@ -117,7 +117,7 @@ class RoundPrograms:
         return {key: partial(lower_reference, self._path, self._evaluate)}
 
     def _key(self, own: Any) -> Any:
-        """What the program of a round depends on."""
+        """Return what the program of a round depends on."""
         settings, leaves = self._settings, [np.asarray(a) for a in jax.tree.leaves(own)]
         return (
             *(settings.driver, settings.n_chains, self._n_rows, self._lanes, self._explorer),
@@ -165,7 +165,7 @@ class RoundPrograms:
 def shapes_of(
     path: TemperedPath, evaluate: Evaluate, explorer: Explorer, n_chains: int, n_rows: int, own: Any
 ) -> Shapes:
-    """Shapes of all that a worker's program works on; `own`: its explorer's operands."""
+    """Return the shapes of all that a worker's program works on; `own`: its explorer's operands."""
     state = jax.eval_shape(evaluate, jax.ShapeDtypeStruct((path.dimension,), path.dtype))
     noise = explorer.noise(path.dimension)
 

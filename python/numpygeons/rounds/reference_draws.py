@@ -44,7 +44,7 @@ MOST_NUMBERS = 4096  # in an array of a model whose reference program is worth a
 
 
 def batch_size(dimension: int) -> int:
-    """How many draws are made together: fewer in high dimension, which bounds the memory.
+    """Return how many draws are made together: fewer in high dimension, which bounds the memory.
 
     Fixed for a dimension, because the last bits of a batched program depend on its width.
     """
@@ -92,7 +92,7 @@ def _attempt_key(key: Array, n: Array) -> Array:
 
 
 def _draws_gammas(path: TemperedPath, evaluate: Evaluate) -> bool:
-    """Whether a model of small arrays on the CPU has gamma draws in its reference."""
+    """Return whether a model of small arrays on the CPU has gamma draws in its reference."""
     if jax.default_backend() != "cpu":
         return False
     x = jax.ShapeDtypeStruct((path.dimension,), path.dtype)
@@ -155,7 +155,7 @@ def _until_good(
 
 
 def _where(which: npt.NDArray[np.bool_], a: Array, b: Array) -> Array:
-    """The rows of `a` or of `b`."""
+    """Return the rows of `a` or of `b`."""
     rows = which.reshape(-1, *[1] * (a.ndim - 1))
     return jnp.asarray(np.where(rows, np.asarray(a), np.asarray(b)))
 
@@ -187,7 +187,7 @@ class ReferenceDraws:
             self._ahead[purpose, number] = self._thread.submit(self._make, purpose, number)
 
     def batch(self, purpose: Any, number: int) -> Batch:
-        """The draws `number * size ...` of a purpose, `size` of them.
+        """Return the draws `number * size ...` of a purpose, `size` of them.
 
         Raises
         ------
@@ -225,7 +225,7 @@ class ReferenceDraws:
 
 
 def truncation(counts: Integers, n_draws: int) -> tuple[float, float]:
-    """What to add to log Z for draws that were made again, and the variance of that, nats.
+    """Return what to add to log Z for draws that were made again, and the variance of that, nats.
 
     log Z is relative to the reference that was drawn from, the one given where its density is
     finite. A draw made again which has no likelihood either adds nothing to Z, but counts: with a
@@ -248,7 +248,8 @@ def truncation(counts: Integers, n_draws: int) -> tuple[float, float]:
 
 
 def with_reference_draws(record: RoundRecord, counts: Integers) -> RoundRecord:
-    """A round's record with what is known of its reference draws, and log Z with what they miss.
+    """Return a round's record with what is known of its reference draws, and log Z with what they
+    miss.
 
     `counts`: sums of those of `Batch`, shape (3,).
     """

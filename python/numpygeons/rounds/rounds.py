@@ -71,8 +71,8 @@ class Rounds:
         target: Any,
         state: Between | None,
     ) -> Rounds:
-        """A run that was written down, without compiling anything before it goes on; `state` is
-        None where no round was finished."""
+        """Return a run that was written down, without compiling anything before it goes on; `state`
+        is None where no round was finished."""
         rounds = cls.__new__(cls)
         rounds._describe(path, explorer, settings, target)
         rounds.is_started = state is not None
@@ -90,7 +90,7 @@ class Rounds:
         self.state = nowhere(settings.n_chains, path.dimension)
 
     def copied(self) -> Rounds:
-        """The same run, to go on by itself: alone in its process, with the same path."""
+        """Return the same run, to go on by itself: alone in its process, with the same path."""
         state = self.state if self.is_started else None
         return Rounds.loaded(self.path, self.explorer, self.settings, self.target, state)
 
@@ -149,7 +149,7 @@ class Rounds:
         return self.programs.driver(self.explorer.operands(self.state.tuning))
 
     def interrupts(self) -> AbstractContextManager[Interrupts]:
-        """Around rounds: Ctrl-C on one rank ends them on all, at the same scan."""
+        """Let Ctrl-C on one rank end the rounds within on all, at the same scan."""
         return self.team.interrupts(self._coordinator)
 
     def advance(
@@ -199,7 +199,7 @@ class Rounds:
     def _measured(
         self, before: Between, data: RoundData, scanned: Scanned
     ) -> tuple[RoundRecord, RoundEvidence]:
-        """What the round says, before it is known how long it took."""
+        """Return what the round says, before it is known how long it took."""
         steps = step_sizes(before.tuning, self.settings.n_chains)
         record, evidence = measure(data, before.betas, self.explorer.statistics, steps)
         record = with_reference_draws(record, scanned.drawn)
@@ -211,14 +211,14 @@ class Rounds:
     def _checked_last(
         self, record: RoundRecord, data: RoundData, scanned: Scanned, replicas: Replicas
     ) -> RoundRecord:
-        """After the last round that was asked for, with what rounding does to V."""
+        """Add what rounding does to V after the last round that was asked for."""
         if record.round != self.settings.n_rounds or self.team.ranks.rank > 0:
             return record
         states = target_states(scanned.traces, data, self._coordinator.chains, replicas)
         return with_coarseness(record, self.path, *states)
 
     def _agreed(self, record: RoundRecord, after: Between) -> tuple[RoundRecord, Between]:
-        """What other machines compute may differ in the last bits: all take the first rank's."""
+        """Take the first rank's on all: what other machines compute may differ in the last bits."""
         record, betas, tuning, centres, scales = self.team.ranks.broadcast(
             (record, after.betas, after.tuning, after.centres, after.scales)
         )

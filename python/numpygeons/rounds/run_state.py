@@ -50,7 +50,7 @@ class Between:
 
 
 def nowhere(n_chains: int, dimension: int) -> Between:
-    """A run that has not begun."""
+    """Return a run that has not begun."""
     nothing: Any = np.empty((n_chains, 0))
     return Between(
         replicas=Replicas(nothing, nothing, nothing, nothing, nothing),

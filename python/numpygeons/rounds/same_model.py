@@ -37,7 +37,7 @@ class Pilot:
 
 
 def pilot_of(states: State) -> Pilot:
-    """The first of a batch of draws: as many as are worth keeping."""
+    """Return the first of a batch of draws: as many as are worth keeping."""
     x: Any = np.asarray(states.x)
     n = int(np.clip(MOST_NUMBERS // x.shape[1], FEWEST_DRAWS, MOST_DRAWS))
     return Pilot(
@@ -50,7 +50,7 @@ def pilot_of(states: State) -> Pilot:
 
 @cache
 def _here() -> str:
-    """This machine's processor, and the versions of the packages that decide the bits."""
+    """Return this machine's processor, and the versions of the packages that decide the bits."""
     return f"{name_for_this_machine()} numpyro {version('numpyro')}"
 
 
@@ -84,7 +84,8 @@ def check_same_model(was: Pilot, now: Pilot) -> None:
 
 
 def _differences(was: Any, now: Any, *, exactly: bool) -> Any:
-    """Relative to the larger of 1 and the number; where one of two is not finite, 0 or inf."""
+    """Return differences relative to the larger of 1 and the number; where one of two is not
+    finite, 0 or inf."""
     was, now = np.asarray(was, np.float64), np.asarray(now, np.float64)
     finite = np.isfinite(was) & np.isfinite(now)
     with np.errstate(invalid="ignore"):

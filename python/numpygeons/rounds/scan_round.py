@@ -33,7 +33,7 @@ class Keeper(Protocol):
     """Who wants to see a long round now and then while it runs."""
 
     def is_due(self) -> bool:
-        """Whether now is the time; only the first rank is asked."""
+        """Return whether now is the time; only the first rank is asked."""
         ...
 
     def keep(self, midway: Midway) -> None:
@@ -76,7 +76,7 @@ class Scans:
     def run(
         self, before: Between, driver: Driver, watch: Watch, draws_folder: Path | None
     ) -> Scanned:
-        """Those of the next round; `draws_folder`: of the recorder "disk".
+        """Do those of the next round; `draws_folder`: of the recorder "disk".
 
         Raises
         ------
@@ -153,8 +153,8 @@ class Scans:
         return result
 
     def _blocks(self, number: int, done: int) -> Iterator[tuple[Block, Integers]]:
-        """The scans of a round after those `done`, cut where the batches of reference draws end,
-        each with the number of draws in it that were made again."""
+        """Return the scans of a round after those `done`, cut where the batches of reference draws
+        end, each with the number of draws in it that were made again."""
         size = self._reference.size
         earlier = 2**number - 2  # scans of all rounds before
         while done < 2**number:
@@ -193,7 +193,7 @@ class Scans:
                     traces.write_all(x, log_reference)
 
     def _disk(self, number: int, folder: Path | None) -> DiskDraws | None:
-        """Where the draws of a round go, if they go to a disk."""
+        """Return where the draws of a round go, if they go to a disk."""
         if folder is None or "disk" not in self._settings.record:
             return None
         return DiskDraws(folder, number, self._path.dimension, self._path.dtype)

@@ -23,7 +23,7 @@ READ_DRAWS = ("traces", "online", "disk")  # recorders that look at the target's
 def coordinator_of(
     path: TemperedPath, explorer: Explorer, settings: Settings, team: Team
 ) -> Coordinator:
-    """The core's part of a run, for the ranks and workers of a team."""
+    """Return the core's part of a run, for the ranks and workers of a team."""
     n = settings.n_chains
     noise = explorer.noise(path.dimension)
     return Coordinator(
@@ -49,7 +49,7 @@ def before_the_first_round(
     explorer: Explorer,
     pilot: Pilot | None,
 ) -> Between:
-    """Where a run begins: `draws` from the reference, shape (n, dimension), and their V,
+    """Return where a run begins: `draws` from the reference, shape (n, dimension), and their V,
     descending."""
     n = len(replicas.v)
     betas = held_by(initial_schedule(n, reference_v), np.dtype(replicas.x.dtype))

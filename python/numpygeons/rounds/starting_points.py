@@ -20,7 +20,7 @@ IQR_OF_A_NORMAL = 1.349  # interquartile range over standard deviation
 
 
 def robust_location_and_scale(x: Floats) -> tuple[Floats, Floats]:
-    """Median and interquartile range / 1.349 of each column of x, shape (n, dimension).
+    """Return the median and interquartile range / 1.349 of each column of x, shape (n, dimension).
 
     The reference may have no variance; a column that does not move gets scale 1.
     """
@@ -32,7 +32,7 @@ def robust_location_and_scale(x: Floats) -> tuple[Floats, Floats]:
 def starting_points(
     path: TemperedPath, evaluate: Evaluate, reference: ReferenceDraws, pilot: State, n_replicas: int
 ) -> Replicas:
-    """States of finite density, one per replica.
+    """Return states of finite density, one per replica.
 
     They are the path's own starting points, where it has such; else draws from the reference in
     the order they come, those of likelihood zero left out. `pilot` is the first batch of them.
@@ -89,7 +89,7 @@ def starting_points(
 
 
 def _refuse_constant(path: TemperedPath, pilot: State) -> None:
-    """A density gives no two equal draws, let alone hundreds: a sampler that is a stub does."""
+    """Refuse a sampler that is a stub: no density gives two equal draws, let alone hundreds."""
     x = np.asarray(pilot.x)
     constant = np.all(x == x[0], axis=0)
     if np.any(constant):
@@ -116,7 +116,8 @@ def _refuse_infinite(path: TemperedPath, states: State, source: str) -> None:
 
 
 def _never_finite(path: TemperedPath, x: Floats) -> str:
-    """Which sites have no finite likelihood at any of these draws, and what they have instead."""
+    """Return which sites have no finite likelihood at any of these draws, and what they have
+    instead."""
     terms = _terms(path, x[:MOST_LOOKED_AT])
     n = min(len(x), MOST_LOOKED_AT)
     found = []
@@ -142,7 +143,7 @@ def _never_finite(path: TemperedPath, x: Floats) -> str:
 
 
 def _terms(path: TemperedPath, x: Floats) -> dict[str, Floats]:
-    """The log likelihoods of each observed site at draws x, shape (n, dimension); {} for a target
-    of functions."""
+    """Return the log likelihoods of each observed site at draws x, shape (n, dimension); {} for a
+    target of functions."""
     terms: dict[str, Floats] = jit(jax.vmap(path.log_likelihood))(jnp.asarray(x))
     return {name: np.asarray(terms[name]) for name in path.observed}

@@ -78,7 +78,7 @@ class Traces:
             self.online = earlier.online.copy()
 
     def draws(self) -> tuple[Reals, Floats]:
-        """States, shape (n, dimension), and log gamma_0, shape (n,), in scan order.
+        """Return states, shape (n, dimension), and log gamma_0, shape (n,), in scan order.
 
         Raises
         ------
@@ -100,8 +100,8 @@ def target_states(
     chains: npt.NDArray[Any],
     replicas: State,
 ) -> tuple[Reals | Floats, Floats]:
-    """States of the target's chain in a round, shape (n, dimension), and V there: its draws, or
-    as many as are known. `chains`, `replicas`: as they stand after it, by replica."""
+    """Return states of the target's chain in a round, shape (n, dimension), and V there: its draws,
+    or as many as are known. `chains`, `replicas`: as they stand after it, by replica."""
     if traces.keeps_draws:
         return traces.x[: traces.n], data.v[:, -1]
     if stride := data.snapshot_stride:

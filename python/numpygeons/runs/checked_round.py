@@ -25,7 +25,7 @@ BY_CHAIN = ("counts", "means", "squared_deviations")  # of the round's data
 
 
 def as_checked_round(value: Any, n_done: int, n_rounds: int) -> int:
-    """The number of the round to check; 0 for none.
+    """Return the number of the round to check; 0 for none.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def _check(run: Rounds, before: Between) -> None:
 
 
 def _in_memory(record: tuple[str, ...]) -> tuple[str, ...]:
-    """The recorders without the disk, whose files are the run's."""
+    """Return the recorders without the disk, whose files are the run's."""
     return tuple(name for name in record if name != "disk")
 
 
@@ -91,8 +91,8 @@ class Difference:
 
 
 def differences(run: Rounds, again: Rounds) -> Iterator[Difference]:
-    """What differs between two runs after the same round, in the order in which it came to be:
-    the first is the cause of the others."""
+    """Return what differs between two runs after the same round, in the order in which it came to
+    be: the first is the cause of the others."""
     got, alone = run.state, again.state
     assert got.data is not None
     assert alone.data is not None
@@ -118,7 +118,7 @@ def differences(run: Rounds, again: Rounds) -> Iterator[Difference]:
 
 
 def _of_scans(got: Between, alone: Between) -> Iterator[Difference]:
-    """V and the replicas, scan by scan."""
+    """Return V and the replicas, scan by scan."""
     assert got.data is not None
     assert alone.data is not None
     v = _differ(got.data.v, alone.data.v)
@@ -143,7 +143,7 @@ def _of_scans(got: Between, alone: Between) -> Iterator[Difference]:
 
 
 def _of_draws(run: Rounds, again: Rounds) -> Iterator[Difference]:
-    """The target's states, and their log densities under the reference."""
+    """Return the target's states, and their log densities under the reference."""
     got, alone = run.state.traces, again.state.traces
     if got is None or alone is None or not got.keeps_draws:
         return
@@ -171,7 +171,7 @@ def _of_records(got: RoundRecord, alone: RoundRecord) -> Iterator[Difference]:
 
 
 def _leaves(value: Any) -> list[tuple[str, Any]]:
-    """The leaves of a pytree with where they are in it."""
+    """Return the leaves of a pytree with where they are in it."""
     pairs = jax.tree_util.tree_flatten_with_path(value)[0]
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in pairs]
 
@@ -201,7 +201,7 @@ def _of_arrays(
 
 
 def _differ(a: Any, b: Any) -> Any:
-    """Where two arrays of one shape and type have other bits."""
+    """Return where two arrays of one shape and type have other bits."""
     a, b = (np.ascontiguousarray(array) for array in (a, b))
     bits = np.dtype(f"u{a.dtype.itemsize}")
     return (a.view(bits) != b.view(bits)).reshape(a.shape)

@@ -13,7 +13,8 @@ POOLED_ROUNDS = 3
 
 
 def pooled_evidence(records: Sequence[RoundRecord]) -> PooledEvidence | None:
-    """log Z and its variance from the last rounds; None with one chain, which cannot tell."""
+    """Return log Z and its variance from the last rounds; None with one chain, which cannot
+    tell."""
     if len(records[-1].schedule) == 1:
         return None
     return pool(
@@ -25,7 +26,7 @@ def pooled_evidence(records: Sequence[RoundRecord]) -> PooledEvidence | None:
 
 
 def student_interval(evidence: PooledEvidence, level: float = 0.95) -> tuple[float, float]:
-    """Student interval for log Z, nats.
+    """Return the Student interval for log Z, nats.
 
     Raises
     ------

@@ -18,7 +18,7 @@ ORDER: tuple[Severity, ...] = ("wrong", "warning", "note")
 
 
 def flags_of(records: Sequence[RoundRecord]) -> tuple[Flag, ...]:
-    """The flags of a run, from the records of its finished rounds; the gravest first."""
+    """Return the flags of a run, from the records of its finished rounds; the gravest first."""
     if not records:
         return ()
     last = records[-1]
@@ -33,7 +33,7 @@ def flags_of(records: Sequence[RoundRecord]) -> tuple[Flag, ...]:
 
 
 def is_sound(flags: Sequence[Flag]) -> bool:
-    """Whether no flag stands against the result."""
+    """Return whether no flag stands against the result."""
     return all(flag.severity == "note" for flag in flags)
 
 
@@ -72,7 +72,7 @@ def _few_chains(last: RoundRecord) -> list[Flag]:
 
 
 def chains_for(barrier: float) -> int:
-    """A good number of chains, 2 Λ + 1 (Syed et al. 2022, section 5)."""
+    """Return a good number of chains, 2 Λ + 1 (Syed et al. 2022, section 5)."""
     return int(np.ceil(2 * barrier)) + 1
 
 
@@ -138,7 +138,7 @@ def _redrawn(last: RoundRecord) -> list[Flag]:
 
 
 def _coarse(last: RoundRecord, error: float) -> list[Flag]:
-    """`error`: that of log Z, nats; what rounding does is held against it."""
+    """Return the flag of what rounding does, held against `error`, that of log Z, nats."""
     worst, shift = last.coarseness, last.coarse_shift
     if worst is None or shift is None:
         return []

@@ -62,7 +62,7 @@ class LastRound:
         return self.__dict__.get("sites")
 
     def take_sites(self, sites: Sites) -> None:
-        """What `sites` was when the run was pickled."""
+        """Take what `sites` was when the run was pickled."""
         self.__dict__["sites"] = {name: read_only(values) for name, values in sites.items()}
 
     @property
@@ -76,7 +76,7 @@ class LastRound:
         return read_only(np.array(self.data.replicas))
 
     def moments(self) -> tuple[Sites, Sites]:
-        """Mean and variance (divisor n - 1) by site.
+        """Return the mean and variance (divisor n - 1) by site.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class LastRound:
         return round_evidence(self.data.v, self.data.replicas, betas, bool(betas[0] == 0))
 
     def log_z_curve(self, betas: Floats) -> tuple[Floats, Floats]:
-        """log Z(beta) and its pointwise standard error, in the shape of `betas`.
+        """Return log Z(beta) and its pointwise standard error, in the shape of `betas`.
 
         Raises
         ------

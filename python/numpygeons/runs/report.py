@@ -38,7 +38,7 @@ def _reduced(function: Callable[[Floats], float], values: Floats) -> str:
 
 
 def evidence_text(log_z: float, error: float) -> str:
-    """An estimate with as many digits as its error bears: −31.312 ± 0.014."""
+    """Return an estimate with as many digits as its error bears: −31.312 ± 0.014."""
     if not np.isfinite(log_z):
         return ""
     if not np.isfinite(error):
@@ -48,12 +48,12 @@ def evidence_text(log_z: float, error: float) -> str:
 
 
 def header(width: int | None = None) -> str:
-    """The first line of the table; of its columns those that fit into `width` characters."""
+    """Return the first line of the table; of its columns those that fit into `width` characters."""
     return _line([name for name, _ in COLUMNS], width)
 
 
 def row(record: RoundRecord, width: int | None = None) -> str:
-    """One line of the table. Λ is the barrier of many chains; log Z stands where it has an
+    """Return one line of the table. Λ is the barrier of many chains; log Z stands where it has an
     error."""
     has_error = np.isfinite(record.log_z_error)
     cells = (
@@ -82,7 +82,7 @@ def _line(cells: Sequence[str], width: int | None) -> str:
 
 
 def verdict(records: Sequence[RoundRecord]) -> str:
-    """The lines under the table: the pooled evidence, and every flag with its reason."""
+    """Return the lines under the table: the pooled evidence, and every flag with its reason."""
     if not records:
         return "no round is finished"
     lines = []
@@ -102,7 +102,8 @@ def verdict(records: Sequence[RoundRecord]) -> str:
 
 
 def effort(record: RoundRecord) -> list[str]:
-    """What the explorer chose by itself, as ranges over the explored chains; no line if nothing."""
+    """Return what the explorer chose by itself, as ranges over the explored chains; no line if
+    nothing."""
     parts = []
     for name, values in record.chosen.items():
         finite = values[np.isfinite(values)]
@@ -117,7 +118,7 @@ def effort(record: RoundRecord) -> list[str]:
 
 
 def table(records: Sequence[RoundRecord]) -> str:
-    """The whole report as text."""
+    """Return the whole report as text."""
     return "\n".join([header(), *(row(record) for record in records), verdict(records)])
 
 

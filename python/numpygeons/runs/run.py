@@ -62,7 +62,7 @@ class Run:
         checkpoint: Checkpoint,
         show_report: bool,
     ) -> Run:
-        """A run before its first round, with its folder if it is to have one."""
+        """Return a run before its first round, with its folder if it is to have one."""
         folder: Folder | None = None
         if checkpoint is not False:
             made = team.on_first_rank(
@@ -86,7 +86,7 @@ class Run:
 
     @classmethod
     def loaded(cls, path_or_result: Any) -> Run:
-        """A run from its folder (`checkpoint.loading.load_run`)."""
+        """Return a run from its folder (`checkpoint.loading.load_run`)."""
         rounds, description, folder = load_run(path_or_result)
         is_whole = rounds.state.round >= rounds.settings.n_rounds
         return cls(rounds, folder, description, interrupted=not is_whole)
@@ -198,8 +198,8 @@ class Run:
         self.description = folder.description
 
     def place_to_go_on(self, checkpoint: Checkpoint) -> Any:
-        """The folder from which other processes go on: the run's own, unless `checkpoint` names
-        another."""
+        """Return the folder from which other processes go on: the run's own, unless `checkpoint`
+        names another."""
         if self.folder is not None and isinstance(checkpoint, bool):
             return self.folder.path
         return keep(self.rounds, self.description, checkpoint or True).path
@@ -223,7 +223,7 @@ class Run:
             )
 
     def _write(self, how: Callable[[Folder], None]) -> None:
-        """On the first rank, where the run has a folder."""
+        """Write on the first rank, where the run has a folder."""
         if self.folder is not None:
             self.rounds.team.on_first_rank(partial(how, self.folder))
 
@@ -234,26 +234,26 @@ class Run:
             folder.write_samples(self.rounds.state.round, sites)
 
     def _kept_sites(self) -> Sites | None:
-        """The draws by site, where memory holds the draws."""
+        """Return the draws by site, where memory holds the draws."""
         has_draws = self.rounds.state.records and self.last_round.keeps_draws
         return self.last_round.sites if has_draws else None
 
     # A run as a value
 
     def copied(self) -> Run:
-        """A run that goes on by itself, without a folder; what is finished is shared, and cannot
-        be changed."""
+        """Return a run that goes on by itself, without a folder; what is finished is shared, and
+        cannot be changed."""
         return Run(self.rounds.copied(), interrupted=self.interrupted)
 
     def packed(self) -> tuple[Packed, bool, Any]:
-        """For `unpacked` in any process. Raises TypeError where the model or the explorer cannot be
-        pickled."""
+        """Pack it for `unpacked` in any process. Raises TypeError where the model or the explorer
+        cannot be pickled."""
         made = None if self._last_round is None else self._last_round.made_sites
         return pack(self.rounds, self.description), self.interrupted, made
 
     @staticmethod
     def unpacked(packed: Packed, interrupted: bool, sites: Any) -> Run:
-        """What was packed: it has no folder, so that two runs do not write to one."""
+        """Return what was packed: it has no folder, so that two runs do not write to one."""
         run = Run(unpack(packed), interrupted=interrupted)
         if sites is not None:
             run.last_round.take_sites(sites)

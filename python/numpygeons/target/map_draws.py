@@ -23,7 +23,7 @@ CHUNK = 1024  # draws at a time: bounds the memory, and one compilation serves a
 @kept_programs()
 @one_thread()
 def map_draws(path: TemperedPath, x: npt.NDArray[Any], *, to: str = "constrain") -> Sites:
-    """The path's function `to` ("constrain" or "log_likelihood") of every row of x.
+    """Return the path's function `to` ("constrain" or "log_likelihood") of every row of x.
 
     x has shape (n, dimension); results have shape (n, *site_shape). The last chunk is padded.
     """

@@ -358,7 +358,7 @@ def _path_of_functions(target: JaxTarget) -> TemperedPath:
 
 
 def _layout_of(drawn: Any) -> tuple[FlatLayout, Any]:
-    """Where the leaves of a pytree of shapes lie in one vector, and its structure."""
+    """Return where the leaves of a pytree of shapes lie in one vector, and its structure."""
     leaves, tree = jax.tree_util.tree_flatten_with_path(drawn)
     names = [jax.tree_util.keystr(keys, simple=True, separator="/") or "x" for keys, _ in leaves]
     if len(set(names)) < len(names):

@@ -55,7 +55,8 @@ def gradient(state: State, beta: Array) -> Array:
 
 
 def gradients_at(evaluate: Evaluate, x: Array) -> tuple[State, list[Array]]:
-    """The state at x, whose log gamma_0 and V may be NaN, and what `with_values` needs for them.
+    """Return the state at x, whose log gamma_0 and V may be NaN, and what `with_values` needs for
+    them.
 
     An `evaluate` that does not come in two parts, as one of a user's, evaluates all at once.
     """
@@ -70,7 +71,7 @@ def with_values(evaluate: Evaluate, state: State, handed_over: list[Array]) -> S
 
 
 def make_evaluate(path: TemperedPath, *, with_gradients: bool) -> Evaluate:
-    """The function x -> State of a path.
+    """Return the function x -> State of a path.
 
     A NaN in V is read as -inf: the state has likelihood zero. A gradient component that is not
     finite is read as 0, which keeps leapfrog steps reversible, since any function of x does.
@@ -96,7 +97,7 @@ def _pair_with_gradients(path: TemperedPath, with_gradients: bool) -> Callable[[
 
 
 def _with_gradient(what: str, function: Callable[[Array], Array], x: Array) -> Any:
-    """The function's value and gradient at x.
+    """Return the function's value and gradient at x.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def _with_gradient(what: str, function: Callable[[Array], Array], x: Array) -> A
 
 
 def raw_state(evaluate: Evaluate, x: Array) -> State:
-    """The state at x, whose V is NaN where the model says so: for who counts them."""
+    """Return the state at x, whose V is NaN where the model says so: for who counts them."""
     return evaluate.raw(x) if isinstance(evaluate, _Evaluation) else evaluate(x)
 
 

@@ -18,7 +18,7 @@ _limits: Any = None
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Within it BLAS uses one thread; after the last run that is, as many as before, unless that
+    """Let BLAS use one thread within; after the last run that is, as many as before, unless that
     run was in another thread than the first: OpenBLAS then stays as it is."""
     global _n_runs, _limits
     from threadpoolctl import threadpool_limits

@@ -34,7 +34,7 @@ logging.getLogger(JAX_CALLBACKS).addFilter(_hand_over)
 
 @contextmanager
 def callbacks_may_raise(stage: str) -> Iterator[None]:
-    """Around compiled programs: raises what a callback in them raised, with a note of the stage.
+    """Raise what a callback in compiled programs within raised, with a note of the stage.
 
     Raises
     ------

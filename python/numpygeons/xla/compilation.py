@@ -75,7 +75,8 @@ class Lowered:
 
 
 def _is_large_product(equation: Any) -> bool:
-    """Whether an equation multiplies two matrices, of a size that is worth a library's call."""
+    """Return whether an equation multiplies two matrices, of a size that is worth a library's
+    call."""
     if equation.primitive.name != "dot_general":
         return False
     (contracted, batched), left, right = (
@@ -92,7 +93,7 @@ def _is_large_product(equation: Any) -> bool:
 
 
 def fits_one_function(function: Callable[..., Any], *arguments: Any) -> bool:
-    """Whether XLA can compile `function`, and should, without calls of library kernels."""
+    """Return whether XLA can compile `function`, and should, without calls of library kernels."""
     for equation in equations(jax.make_jaxpr(function)(*arguments)):
         if equation.primitive.name in LIBRARY_CALLS:
             return False
@@ -102,7 +103,8 @@ def fits_one_function(function: Callable[..., Any], *arguments: Any) -> bool:
 
 
 def as_one_function(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, marked to be compiled as a single machine function inside a larger program.
+    """Return `function`, marked to be compiled as a single machine function inside a larger
+    program.
 
     It is traced before the mark is set, which would forbid XLA to inline the calls in it too, and
     pruned, because XLA does not look into it, and ends the process over an operand never read.
@@ -156,7 +158,7 @@ def compile_together(trace: list[Callable[[], Lowered]]) -> list[Program]:
 
 
 def _compile(lowered: Lowered, compiled: Callable[[], Program]) -> Program:
-    """What `compiled` gives, or the way out of `lowered` where XLA refuses."""
+    """Return what `compiled` gives, or the way out of `lowered` where XLA refuses."""
     try:
         return compiled()
     except jax.errors.JaxRuntimeError as error:

@@ -61,7 +61,7 @@ _USE: ContextVar[_Use | None] = ContextVar("numpygeons_compilation_cache", defau
 
 @contextmanager
 def kept_programs() -> Iterator[None]:
-    """Within it, and in this thread, what JAX compiles is taken from the cache and put there.
+    """Take what JAX compiles within, in this thread, from the cache, and put it there.
 
     The folder is NUMPYGEONS_CACHE, or JAX's own if the user has set that, or one of the user's
     cache folder; "off", "0" or nothing switch it off. Where it cannot be written to, the log says
@@ -73,7 +73,8 @@ def kept_programs() -> Iterator[None]:
 
 
 def in_another_thread(function: Callable[[], T]) -> Callable[[], T]:
-    """`function`, to be called in another thread with the cache that is in use in this one."""
+    """Return `function`, to be called in another thread with the cache that is in use in this
+    one."""
     use = _USE.get()
 
     def call() -> T:
@@ -101,7 +102,7 @@ def _using(use: _Use | None) -> Iterator[None]:
 
 
 def _asked_for() -> _Use | None:
-    """What the environment and JAX's configuration ask for; None: no cache."""
+    """Return what the environment and JAX's configuration ask for; None: no cache."""
     asked = os.environ.get(VARIABLE)
     of_jax = getattr(jax.config, "jax_compilation_cache_dir", None)
     if asked is None and of_jax:
@@ -118,7 +119,8 @@ def _asked_for() -> _Use | None:
 
 @cache
 def _store(asked: str | None) -> ProgramStore | None:
-    """The store in this folder, or in the user's; None, and a line in the log, if it cannot be."""
+    """Return the store in this folder, or in the user's; None, and a line in the log, if it cannot
+    be."""
     try:
         if asked is None:
             import platformdirs
@@ -153,8 +155,8 @@ def name_for_this_machine() -> str:
 
 
 def _processor(source: str = "/proc/cpuinfo") -> tuple[str, ...]:
-    """What machine code depends on, of the first processor; the machine's name where the system
-    does not say."""
+    """Return what machine code depends on, of the first processor; the machine's name where the
+    system does not say."""
     facts: list[str] = []
     try:
         with open(source, encoding="utf-8", errors="replace") as file:

@@ -28,7 +28,7 @@ def compile_with(lowered: Any, options: dict[str, Any]) -> Callable[..., Any]:
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`jax.jit`, for functions whose numbers matter."""
+    """Apply `jax.jit`, for functions whose numbers matter."""
     return jax.jit(function, compiler_options=_known_right_numbers())
 
 
@@ -38,7 +38,7 @@ def _known_right_numbers() -> dict[str, Any]:
 
 
 def _compiled(lowered: Any, options: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """The program and the options that were known."""
+    """Return the program and the options that were known."""
     options = RIGHT_NUMBERS | options
     while True:
         try:

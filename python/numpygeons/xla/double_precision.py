@@ -28,7 +28,8 @@ class NotInDouble(Exception):
 
 
 def in_double_precision(traced: Any, *arguments: Values) -> list[Values]:
-    """The results of a traced function of single-precision arrays, computed in double precision.
+    """Return the results of a traced function of single-precision arrays, computed in double
+    precision.
 
     Raises
     ------
@@ -123,7 +124,7 @@ class _Run:
 
 
 def _by_jax(equation: Any, operands: list[Values]) -> list[Values]:
-    """What NumPy has no name for: each such equation is compiled by itself."""
+    """Compute what NumPy has no name for: each such equation is compiled by itself."""
     params = {
         key: _wide(value) if "dtype" in key or "element_type" in key else value
         for key, value in equation.params.items()

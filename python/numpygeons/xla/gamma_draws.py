@@ -15,7 +15,8 @@ MOST_ATTEMPTS = 100  # for one number, of which each succeeds with a probability
 
 
 def log_gamma(key: Array, concentration: Array) -> Array:
-    """Logarithms of independent gamma variables of scale 1; accurate where these underflow.
+    """Return the logarithms of independent gamma variables of scale 1; accurate where these
+    underflow.
 
     Source: Marsaglia and Tsang (2000), ACM TOMS 26(3): for a concentration a >= 1, d = a - 1/3 and
     a normal x, d (1 + x / sqrt(9 d))^3 is a proposal that is nearly always accepted; for a < 1 it

@@ -17,8 +17,8 @@ _was_on = False
 
 @contextmanager
 def paused_collector() -> Iterator[None]:
-    """Without collections of cyclic garbage: what tracing makes sets off several, each of which
-    looks through every object of JAX and NumPyro. They go on after the last pause of all threads; a
+    """Pause collections of cyclic garbage: what tracing makes sets off several, each of which looks
+    through every object of JAX and NumPyro. They go on after the last pause of all threads; a
     collector that is off stays off."""
     global _n_pauses, _was_on
     with _lock:

@@ -15,8 +15,8 @@ VERSION = re.compile(r"#define XLA_FFI_API_(MAJOR|MINOR) (\d+)")
 
 
 def version_here(package: Path | None = None) -> tuple[int, int] | None:
-    """Version of XLA's foreign function interface in jaxlib, whose folder is `package`; None where
-    its headers do not say."""
+    """Return the version of XLA's foreign function interface in jaxlib, whose folder is `package`;
+    None where its headers do not say."""
     folder = Path(jaxlib.__file__).parent if package is None else package
     try:
         found = dict(VERSION.findall((folder / HEADER).read_text()))
@@ -26,8 +26,9 @@ def version_here(package: Path | None = None) -> tuple[int, int] | None:
 
 
 def check_interface(here: tuple[int, int] | None) -> None:
-    """XLA takes handlers that were built for its own interface or an older minor version of it.
-    Given others, it would not start its CPU backend, and all of JAX would be dead.
+    """Refuse a jaxlib that would not take our handlers: XLA takes those of its own interface or an
+    older minor version. Given others, it would not start its CPU backend, and all of JAX would be
+    dead.
 
     Raises
     ------

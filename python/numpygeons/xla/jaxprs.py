@@ -15,7 +15,7 @@ CALLS = {"jit": "jaxpr", "pjit": "jaxpr"}  # primitives that call a function, an
 
 
 def equations(jaxpr: Any) -> Iterator[Any]:
-    """All equations of a traced function, those of the functions inside it too."""
+    """Return all equations of a traced function, those of the functions inside it too."""
     for equation in jaxpr.eqns:
         yield equation
         for value in equation.params.values():
@@ -26,14 +26,14 @@ def equations(jaxpr: Any) -> Iterator[Any]:
 
 
 def inlined(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Any]:
-    """`function` traced for these arguments, without calls inside, and the shapes it returns. It
-    is not to be differentiated: what has a derivative of its own loses it."""
+    """Return `function` traced for these arguments, without calls inside, and the shapes it
+    returns. It is not to be differentiated: what has a derivative of its own loses it."""
     traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
     return without_calls(traced, CALLS | {"custom_jvp_call": "call_jaxpr"}), shapes
 
 
 def without_calls(traced: Any, calls: Mapping[str, str] = CALLS) -> Any:
-    """A traced function with the bodies of jitted functions in place of the calls."""
+    """Return a traced function with the bodies of jitted functions in place of the calls."""
 
     def call(*arguments: Any) -> list[Any]:
         return results_of(traced, *arguments, calls=calls)
@@ -42,22 +42,23 @@ def without_calls(traced: Any, calls: Mapping[str, str] = CALLS) -> Any:
 
 
 def inputs_of(traced: Any) -> list[Any]:
-    """Shapes and dtypes of the arguments of a traced function."""
+    """Return the shapes and dtypes of the arguments of a traced function."""
     return [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in traced.in_avals]
 
 
 def constants_of(traced: Any) -> Values:
-    """The arrays that a traced function holds, by variable."""
+    """Return the arrays that a traced function holds, by variable."""
     return dict(zip(traced.jaxpr.constvars, traced.consts, strict=True))
 
 
 def variables(atoms: Iterable[Any]) -> list[Any]:
-    """What is no literal."""
+    """Return what is no literal."""
     return [atom for atom in atoms if not isinstance(atom, Literal)]
 
 
 def needed(equations: list[Any], outputs: list[Any]) -> set[int]:
-    """Identities of the equations that the outputs need, and of those with side effects."""
+    """Return the identities of the equations that the outputs need, and of those with side
+    effects."""
     found: set[int] = set()
     wanted = set(variables(outputs))
     for equation in reversed(equations):
@@ -68,7 +69,7 @@ def needed(equations: list[Any], outputs: list[Any]) -> set[int]:
 
 
 def read(known: Values, atom: Any) -> Any:
-    """The value of a variable or a literal."""
+    """Return the value of a variable or a literal."""
     return atom.val if isinstance(atom, Literal) else known[atom]
 
 
@@ -85,7 +86,7 @@ def replay(equations: Iterable[Any], known: Values, calls: Mapping[str, str] = C
 
 
 def bind(equation: Any, arguments: list[Any], parameters: dict[str, Any]) -> list[Any]:
-    """The results of an equation's primitive, with these arguments and parameters."""
+    """Return the results of an equation's primitive, with these arguments and parameters."""
     bound = equation.primitive.get_bind_params(parameters)
     functions: Any = ()
     if isinstance(bound, tuple):  # in older versions of JAX
@@ -95,7 +96,7 @@ def bind(equation: Any, arguments: list[Any], parameters: dict[str, Any]) -> lis
 
 
 def results_of(traced: Any, *arguments: Any, calls: Mapping[str, str] = CALLS) -> list[Any]:
-    """The results of a traced function."""
+    """Return the results of a traced function."""
     jaxpr = traced.jaxpr
     known = constants_of(traced)
     known |= dict(zip(jaxpr.invars, arguments, strict=True))

@@ -23,7 +23,7 @@ _is_forked = False  # whether this process is a copy of one that had
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it no other thread is within it.
+    """Let no other thread be within at the same time.
 
     Raises
     ------
@@ -36,13 +36,12 @@ def one_thread() -> Iterator[None]:
 
 
 def refuse_forked() -> None:
-    """Before any use of JAX.
+    """Refuse to use JAX in a process that was forked after its first use.
 
     Raises
     ------
     RuntimeError
-        In a process that was forked from one that had used JAX: JAX's threads are not in the copy,
-        and it would wait for them for ever.
+        In the copy, which does not have JAX's threads and would wait for them for ever.
     """
     global _was_used
     if _is_forked:
@@ -57,7 +56,8 @@ def refuse_forked() -> None:
 
 
 def _jax_has_started() -> bool:
-    """Whether JAX has started its threads; where it does not tell, whether it was asked for any."""
+    """Return whether JAX has started its threads; where it does not tell, whether it was asked for
+    any."""
     bridge = sys.modules.get("jax._src.xla_bridge")
     started = getattr(bridge, "backends_are_initialized", None)
     return _was_used if started is None else bool(started())

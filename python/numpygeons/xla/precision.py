@@ -11,9 +11,9 @@ import numpy as np
 
 
 def full_products() -> AbstractContextManager[None]:
-    """Products of matrices in all bits of their numbers, which an accelerator would otherwise give
-    up for speed: the evidence, and whether to accept, hang on differences of large V. Not where
-    the user has set `jax_default_matmul_precision`."""
+    """Compute products of matrices within in all bits of their numbers, which an accelerator would
+    otherwise give up for speed: the evidence, and whether to accept, hang on differences of large
+    V. Not where the user has set `jax_default_matmul_precision`."""
     config: Any = jax.config
     if config.jax_default_matmul_precision is not None:
         return nullcontext()
@@ -23,6 +23,6 @@ def full_products() -> AbstractContextManager[None]:
 
 @contextmanager
 def run_precision(dtype: Any) -> Iterator[None]:
-    """Number types as in a run whose coordinates have this one, and full products."""
+    """Give number types as in a run whose coordinates have this one, and full products."""
     with jax.enable_x64(np.dtype(dtype) == np.float64), full_products():
         yield

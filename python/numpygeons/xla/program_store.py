@@ -47,7 +47,7 @@ class ProgramStore:
             raise PermissionError(f"no permission to write to {self._folder}")
 
     def get(self, key: str) -> bytes | None:
-        """What was put last under this key, or None."""
+        """Return what was put last under this key, or None."""
         path = self._path(key)
         try:
             content = path.read_bytes()

@@ -24,7 +24,7 @@ class Pruned(NamedTuple):
     result: Any  # structure of its result
 
     def operands(self, *arguments: Any) -> list[Array]:
-        """The leaves of these arguments that `call` takes."""
+        """Return the leaves of these arguments that `call` takes."""
         leaves = zip(jax.tree.leaves(arguments), self.reads, strict=True)
         return [leaf for leaf, is_read in leaves if is_read]
 

@@ -25,7 +25,8 @@ TOGETHER = frozenset({"random_bits", "random_fold_in", "random_gamma", "random_s
 
 
 def together(function: Callable[[Array], Array], x: Any) -> Callable[[Array], Array]:
-    """`function`, traced for arguments of the shape and dtype of `x`, with draws made together.
+    """Return `function`, traced for arguments of the shape and dtype of `x`, with draws made
+    together.
 
     A draw waits for the draws that its arguments come from, and for no others.
     """
@@ -59,7 +60,7 @@ def together(function: Callable[[Array], Array], x: Any) -> Callable[[Array], Ar
 
 
 def _kind(equation: Any) -> Any:
-    """What draws that can be made together share."""
+    """Return what draws that can be made together share."""
     types = tuple((a.aval.shape, a.aval.dtype) for a in equation.invars)
     return equation.primitive, tuple(sorted(map(repr, equation.params.items()))), types
 
@@ -84,7 +85,7 @@ def _draw(alike: list[Any], known: dict[Any, Any]) -> None:
 
 
 def _gamma(keys: Array, concentration: Array, *, log_space: bool) -> Array:
-    """What the primitive draws: for each key, as many as there are concentrations for it."""
+    """Return what the primitive draws: for each key, as many as there are concentrations for it."""
     draws = log_gamma
     for _ in range(keys.ndim):
         draws = jax.vmap(draws)

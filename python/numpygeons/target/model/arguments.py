@@ -53,7 +53,7 @@ def not_numbers(value: Any) -> str | None:
 
 
 def _also(value: Any) -> str:
-    """What the dtype asks for besides."""
+    """Return what the dtype asks for besides."""
     dtype = getattr(value, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "fiub":
         return ""

@@ -111,7 +111,8 @@ def _log_sum(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> tuple[Array, dict[str, dict[str, Any]]]:
-    """Log of the sum over the discrete latents `names` of everything but the prior of the others.
+    """Return the log of the sum over the discrete latents `names` of everything but the prior of
+    the others.
 
     Also the sites, whose values have one axis more for each discrete latent.
     """
@@ -176,7 +177,7 @@ def _check_broadcasts(
 
 
 def _some_value(site: dict[str, Any], length: int = 0, reverse: bool = False) -> Array | None:
-    """A value in the support of a latent; no draw, which takes long to compile."""
+    """Return a value in the support of a latent; no draw, which takes long to compile."""
     if site["type"] != "sample" or site["is_observed"]:
         return None
     transform = transform_of(site)
@@ -193,7 +194,7 @@ def _axes(site: dict[str, Any]) -> list[tuple[int, str]]:
 
 
 def _terms(site: dict[str, Any], held: dict[int, str], state: int) -> Array:
-    """Log probability of a site, with the axes `held` at one state."""
+    """Return the log probability of a site, with the axes `held` at one state."""
     if site["type"] != "sample":
         return jnp.zeros(())
     terms = jnp.asarray(site["fn"].log_prob(site["value"]))
@@ -250,7 +251,7 @@ class _Given(Messenger):  # type: ignore[misc]
         msg["stop"] = msg["is_observed"]
 
     def _value(self, site: dict[str, Any], length: int = 0, reverse: bool = False) -> Array | None:
-        """The value of a discrete latent; None for other sites."""
+        """Return the value of a discrete latent; None for other sites."""
         if site["type"] != "sample" or site["is_observed"]:
             return None
         if not _is_discrete(site):

@@ -42,7 +42,7 @@ RAISES = ("RAISE_VARARGS", "RERAISE")
 
 @contextmanager
 def explaining(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
-    """Around a run of the model with these arguments: raises the explanation of what fails."""
+    """Raise the explanation of what fails in a run of the model with these arguments."""
     try:
         yield
     except ModelError:
@@ -102,7 +102,7 @@ def _needs_a_value(error: Exception, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 def _use(error: Exception, own: list[Place]) -> tuple[str, str]:
-    """How a value was used that is not known yet, and what to write instead."""
+    """Return how a value was used that is not known yet, and what to write instead."""
     instruction = _instruction(own[-1]) if own else ""
     cause = error if isinstance(error, NEEDS_A_VALUE) else error.__cause__
     if "STORE" in instruction:
@@ -142,7 +142,7 @@ def _use(error: Exception, own: list[Place]) -> tuple[str, str]:
 
 @contextmanager
 def explaining_function(name: str, argument: str) -> Iterator[None]:
-    """Around a call of a user's function of one argument: names it where it fails in JAX."""
+    """Name a user's function of one argument where a call of it fails in JAX."""
     try:
         yield
     except (AssertionError, IndexError, NotImplementedError, TypeError, ValueError) as error:
@@ -164,7 +164,7 @@ def explaining_function(name: str, argument: str) -> Iterator[None]:
 
 @contextmanager
 def at_site(site: dict[str, Any]) -> Iterator[None]:
-    """Around what we compute of a site: names it where that fails."""
+    """Name a site where what we compute of it fails."""
     try:
         yield
     except ModelError:
@@ -186,7 +186,7 @@ def at_site(site: dict[str, Any]) -> Iterator[None]:
 
 
 def text_of(error: Exception, frames: Any = None) -> str:
-    """The first sentence of an error's own text, without JAX's advice to its developers."""
+    """Return the first sentence of an error's own text, without JAX's advice to its developers."""
     frames = _frames(error) if frames is None else frames
     for frame, _, _ in reversed(frames):
         if frame.f_code is Distribution.validate_args.__code__ and "param" in frame.f_locals:
@@ -206,7 +206,8 @@ def text_of(error: Exception, frames: Any = None) -> str:
 
 
 def place_of(error: Exception) -> str:
-    """The site and the line of the model where an error was met, as far as they are known."""
+    """Return the site and the line of the model where an error was met, as far as they are
+    known."""
     frames = _frames(error)
     site = _site(frames)
     at = f" at site {site['name']!r}" if site is not None else ""
@@ -220,7 +221,7 @@ Place = tuple[FrameType, int, int]  # frame, its last instruction, its line
 
 
 def _frames(error: Exception) -> list[Place]:
-    """From where it was caught to where it was raised."""
+    """Return the frames from where it was caught to where it was raised."""
     places, frame = [], error.__traceback__
     while frame is not None:
         places.append((frame.tb_frame, frame.tb_lasti, frame.tb_lineno))
@@ -248,7 +249,7 @@ def _is_the_models(error: Exception, frames: list[Place]) -> bool:
 
 
 def _instruction(place: Place) -> str:
-    """The name of the instruction that a frame was at."""
+    """Return the name of the instruction that a frame was at."""
     frame, last, _ = place
     for instruction in dis.get_instructions(frame.f_code):
         if instruction.offset == last:
@@ -259,7 +260,7 @@ def _instruction(place: Place) -> str:
 
 
 def _where(own: list[Place]) -> str:
-    """The line of the model that was met last, as code."""
+    """Return the line of the model that was met last, as code."""
     if not own:
         return ""
     frame, _, number = own[-1]
@@ -270,7 +271,7 @@ def _where(own: list[Place]) -> str:
 
 
 def _site(frames: list[Place]) -> dict[str, Any] | None:
-    """The site that NumPyro was handling."""
+    """Return the site that NumPyro was handling."""
     for frame, _, _ in reversed(frames):
         if frame.f_code is primitives.apply_stack.__code__:
             message: dict[str, Any] = frame.f_locals["msg"]

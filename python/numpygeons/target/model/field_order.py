@@ -28,7 +28,7 @@ _depth = _Depth()
 
 @contextmanager
 def ordered_fields() -> Iterator[None]:
-    """In this thread, inside: fields by name. Everywhere else NumPyro does what it does.
+    """Take fields by name, in this thread and within. Everywhere else NumPyro does what it does.
 
     What JAX has compiled for distributions outside is not taken inside, nor the other way round:
     their pytrees differ by a mark.
@@ -42,7 +42,7 @@ def ordered_fields() -> Iterator[None]:
 
 
 def _install() -> None:
-    """Once in a process: distributions ask whether to sort."""
+    """Let distributions ask whether to sort; once in a process."""
     for name in GATHERERS:
         original = Distribution.__dict__[name].__func__
         if not hasattr(original, "__wrapped__"):

@@ -100,7 +100,7 @@ def _generators() -> tuple[Any, ...]:
 
 
 def _difference(first: Any, second: Any) -> tuple[str, str] | None:
-    """The first numbers in which two recorded programs differ."""
+    """Return the first numbers in which two recorded programs differ."""
     pairs = zip(_numbers(first), _numbers(second), strict=False)
     for a, b in pairs:
         if a is b:
@@ -120,14 +120,15 @@ def _difference(first: Any, second: Any) -> tuple[str, str] | None:
 
 
 def _plain(value: Any) -> np.ndarray[Any, Any]:
-    """A number or an array as NumPy's; a key of JAX as its data."""
+    """Return a number or an array as NumPy's; a key of JAX as its data."""
     if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         value = jax.random.key_data(value)
     return np.asarray(value)
 
 
 def _numbers(program: Any) -> Iterator[Any]:
-    """All numbers that a recorded program uses, and the names of its operations, in order."""
+    """Return all numbers that a recorded program uses, and the names of its operations, in
+    order."""
     jaxpr = getattr(program, "jaxpr", program)
     atoms = [*(atom for equation in jaxpr.eqns for atom in equation.invars), *jaxpr.outvars]
     used = {atom for atom in atoms if not isinstance(atom, Literal)}

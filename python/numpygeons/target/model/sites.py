@@ -315,7 +315,8 @@ def _dims(name: str, shape: Shape, frames: list[Any], event_dim: int | None) -> 
 
 
 def _log_density(fn: Any, transform: Any, free: Array, value: Array) -> tuple[Array, Array]:
-    """Two terms of the log density of a latent in unconstrained space, summed over its events."""
+    """Return two terms of the log density of a latent in unconstrained space, summed over its
+    events."""
     law = unconstrained_law(fn)
     if law is not None:
         return jnp.sum(law.log_density(free)), jnp.zeros(())

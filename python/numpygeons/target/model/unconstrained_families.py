@@ -36,17 +36,17 @@ def floats(*parameters: Any) -> list[Array]:
 
 
 def _loggamma(key: Array, concentration: Array, shape: Shape) -> Array:
-    """The logarithm of a gamma variable; accurate where the variable underflows."""
+    """Return the logarithm of a gamma variable; accurate where the variable underflows."""
     return jax.random.loggamma(key, concentration, shape)
 
 
 def _log_exponential(key: Array, shape: Shape) -> Array:
-    """The logarithm of an exponential variable."""
+    """Return the logarithm of an exponential variable."""
     return -jax.random.gumbel(key, shape)
 
 
 def _log1mexp(log_y: Array) -> Array:
-    """log(1 - exp(-y)) of log y, for y that may be 0 or infinite in floating point."""
+    """Return log(1 - exp(-y)) of log y, for y that may be 0 or infinite in floating point."""
     small = log_y < -15.0 if log_y.dtype == jnp.float32 else log_y < -35.0
     y = jnp.exp(jnp.where(small, 0.0, jnp.minimum(log_y, 80.0)))
     # Two forms, each without cancellation on its side of log 2.
@@ -57,19 +57,19 @@ def _log1mexp(log_y: Array) -> Array:
 
 
 def _log_minus_log1mexp(log_y: Array) -> Array:
-    """log(-log(1 - exp(-y))) of log y, likewise."""
+    """Return log(-log(1 - exp(-y))) of log y, likewise."""
     y = jnp.exp(log_y)
     large = y > 15.0 if log_y.dtype == jnp.float32 else y > 35.0
     return jnp.where(large, -y, jnp.log(-_log1mexp(jnp.where(large, 0.0, log_y))))
 
 
 def _log_beta(a: Array, b: Array) -> Array:
-    """log B(a, b); JAX's `betaln` has half of the digits in double precision."""
+    """Return log B(a, b); JAX's `betaln` has half of the digits in double precision."""
     return gammaln(a) + gammaln(b) - gammaln(a + b)
 
 
 def _log_expm1(y: Array) -> Array:
-    """log(exp(y) - 1) of y > 0."""
+    """Return log(exp(y) - 1) of y > 0."""
     return y + jnp.log(-jnp.expm1(-y))
 
 
@@ -119,7 +119,8 @@ def _dagum(fn: Any) -> UnconstrainedLaw:
 
 
 def _above(scale: Array, alpha: Array) -> UnconstrainedLaw:
-    """Density proportional to x**(-alpha - 1) above `scale`; u = log(x - scale)."""
+    """Return the law of density proportional to x**(-alpha - 1) above `scale`; u = log(x -
+    scale)."""
 
     def draw(key: Array, shape: Shape) -> Array:
         log_y = _log_exponential(key, shape) - jnp.log(alpha)
@@ -199,7 +200,7 @@ def _log_uniform(fn: Any) -> UnconstrainedLaw:
 
 
 def _polya_gamma(fn: Any) -> UnconstrainedLaw:
-    """The library's density; its draws, sums of 8 of the infinitely many variates, are too small.
+    """Take the library's density; its draws, sums of 8 of infinitely many variates, are too small.
 
     Polson, Scott & Windle (2013), doi:10.1080/01621459.2013.829001, equation 2.
     """
@@ -248,7 +249,8 @@ def _student(fn: Any) -> UnconstrainedLaw:
 
 
 def _dirichlet(fn: Any) -> UnconstrainedLaw:
-    """Of the sticks: share k of what 0, ..., k - 1 leave is Beta(a_k, a_{k+1} + a_{k+2} + ...)."""
+    """Return the law of the sticks: share k of what 0, ..., k - 1 leave is Beta(a_k, a_{k+1} +
+    a_{k+2} + ...)."""
     (a,) = floats(fn.concentration)
     after = _summed_after(a)
     n = a.shape[-1] - 1
@@ -273,7 +275,8 @@ def _summed_after(a: Array) -> Array:
 
 
 def _correlation(fn: Any) -> UnconstrainedLaw:
-    """Of the partial correlations, tanh(u): (1 + r) / 2 is Beta(b, b), independent (C-vine).
+    """Return the law of the partial correlations, tanh(u): (1 + r) / 2 is Beta(b, b), independent
+    (C-vine).
 
     Lewandowski, Kurowicka & Joe (2009), doi:10.1016/j.jmva.2009.04.008, section 2.4.
     """

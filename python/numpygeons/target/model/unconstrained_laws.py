@@ -45,14 +45,15 @@ def unconstrained_law(fn: Any) -> UnconstrainedLaw | None:
 
 
 def _has_the_law_of(fn: Any, kind: type[Any]) -> bool:
-    """Whether a distribution's class, which a user may have derived from `kind`, kept its law."""
+    """Return whether a distribution's class, which a user may have derived from `kind`, kept its
+    law."""
     return all(
         getattr(type(fn), name) is getattr(kind, name) for name in ("sample", "rsample", "log_prob")
     )
 
 
 def _mixture(fn: Any) -> UnconstrainedLaw | None:
-    """Of components with one number each, in the last axis of their batch."""
+    """Return the law of components with one number each, in the last axis of their batch."""
     component = unconstrained_law(fn.component_distribution)
     if component is None or fn.event_shape or component.event_dim:
         return None
@@ -73,7 +74,8 @@ def _mixture(fn: Any) -> UnconstrainedLaw | None:
 
 
 def _transformed(fn: Any) -> UnconstrainedLaw | None:
-    """Of a transform at whose input the law is known, and of one that undoes the bijection."""
+    """Return the law of a transform at whose input the law is known, and of one that undoes the
+    bijection."""
     outer, last = _parts(fn), fn.transforms[-1]
     inner = fn.base_dist
     if len(fn.transforms) > 1:
@@ -109,7 +111,8 @@ UNDONE = (
 
 
 def _parts(fn: Any) -> list[Any] | None:
-    """The bijection to the support, as a list without what wraps its steps; None: there is none."""
+    """Return the bijection to the support, as a list without what wraps its steps; None: there is
+    none."""
     try:
         return _unwrapped(biject_to(fn.support))
     except (NotImplementedError, TypeError, AttributeError):
@@ -125,7 +128,7 @@ def _unwrapped(transform: Any) -> list[Any]:
 
 
 def _plain(fn: Any) -> UnconstrainedLaw:
-    """NumPyro's own, on the line."""
+    """Return NumPyro's own, on the line."""
     law = unconstrained_law(fn)
     if law is not None:
         return law

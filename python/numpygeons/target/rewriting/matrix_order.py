@@ -62,14 +62,14 @@ def along_longer_axes(code: Any) -> Replacements:
 
 
 def _of_stored(equation: Any, product: _Product, matrix: Array, known: Values) -> list[Any]:
-    """The product of a vector with a matrix that is stored like that."""
+    """Return the product of a vector with a matrix that is stored like that."""
     vector = read(known, equation.invars[1 - product.matrix])
     parameters = equation.params | {"dimension_numbers": product.dimension_numbers}
     return bind(equation, [vector, matrix], parameters)
 
 
 def _fixed(code: Any) -> set[Any]:
-    """Variables that no argument influences."""
+    """Return the variables that no argument influences."""
     fixed = set(code.jaxpr.constvars)
     for equation in code.jaxpr.eqns:
         if not equation.effects and fixed.issuperset(variables(equation.invars)):
@@ -105,7 +105,7 @@ def _product(equation: Any, fixed: set[Any]) -> _Product | None:
 
 
 def _values(code: Any, wanted: list[Any]) -> list[Any]:
-    """The values of variables that no argument influences."""
+    """Return the values of variables that no argument influences."""
     if set(wanted) <= constants_of(code).keys():
         return [constants_of(code)[variable] for variable in wanted]
     makers = needed(code.jaxpr.eqns, wanted)

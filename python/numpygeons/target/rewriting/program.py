@@ -24,7 +24,8 @@ RULES: tuple[Rule, ...] = (along_longer_axes, past_supports)
 
 
 def rewritten(traced: Any, rules: tuple[Rule, ...] = RULES) -> Any:
-    """A traced function with the equations that the rules replace, outside of loops and branches.
+    """Return a traced function with the equations that the rules replace, outside of loops and
+    branches.
 
     Results agree to rounding. Each output must be a log density, or not be differentiated. A
     function that calls one with a reverse derivative of its own, as `jax.experimental.ode` does,

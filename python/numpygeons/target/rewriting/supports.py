@@ -55,7 +55,8 @@ def past_supports(code: Any) -> Replacements:
 
 @jax.custom_jvp
 def where_inside(is_inside: Array, term: Array, outside: Array) -> Array:
-    """`term`, or `outside` where it is not inside; with the derivative of `term` everywhere."""
+    """Return `term`, or `outside` where it is not inside; with the derivative of `term`
+    everywhere."""
     return jax.lax.select_n(is_inside, outside, term)
 
 
@@ -72,7 +73,8 @@ def _past_support(equation: Any, known: Values) -> list[Any]:
 
 
 def _terms(code: Any) -> set[Any]:
-    """Variables that make an output -inf where they have an element of -inf that counts."""
+    """Return the variables that make an output -inf where they have an element of -inf that
+    counts."""
     terms = set(variables(code.jaxpr.outvars))
     others: set[Any] = set()  # that have other uses too
     outputs = needed(code.jaxpr.eqns, code.jaxpr.outvars)
@@ -89,7 +91,7 @@ def _terms(code: Any) -> set[Any]:
 
 
 def _minus_infinite(code: Any) -> set[Any]:
-    """Variables whose elements are all -inf, whatever the arguments."""
+    """Return the variables whose elements are all -inf, whatever the arguments."""
     found: set[Any] = set()
     for equation in code.jaxpr.eqns:
         if equation.primitive.name in REPEATED and _is_minus_infinity(equation.invars[0], found):
