@@ -56,13 +56,13 @@ Progress = Callable[[int], None]  # called now and then with the scans done in t
 
 
 def noise_of(given: NextScan | BlockNoise) -> Noise:
-    """The randomness among the arrays of the core, as explorers take it."""
+    """Pick the randomness from the arrays of the core, as explorers take it."""
     proposals = Proposals(given.proposals, given.proposal_logs, given.proposal_components)
     return Noise(given.normals, given.uniforms, given.keys, proposals)
 
 
 def handed_in(replicas: Replicas, statistics: Any) -> Explored:
-    """What explorers hand the core."""
+    """Put together what explorers hand the core."""
     return Explored(
         x=replicas.x,
         log_reference=replicas.log_reference,
@@ -92,8 +92,7 @@ class Driver(Protocol):
         block: Block,
         progress: Progress,
     ) -> list[Replicas]:
-        """Runs the block on the replicas of each worker; stops early when the coordinator is asked
-        to.
+        """Run the block on the replicas of each worker; stop early when the coordinator is asked.
 
         Raises what an exploration raises, and `KeyboardInterrupt` after the scan under way.
         """

@@ -65,7 +65,7 @@ class Given(NamedTuple):
 
 
 def as_words(doubles: Any) -> Any:
-    """The bits of doubles, shape (..., 2): JAX would round doubles in a program of single
+    """Return the bits of doubles, shape (..., 2): JAX would round doubles in a program of single
     precision."""
     return np.ascontiguousarray(doubles, np.float64)[..., None].view(np.uint32)
 
@@ -87,8 +87,8 @@ def accepts_swap(v_lower: Array, v_upper: Array, gap: Array, log_uniform: Array)
 def swap(
     scan: Array, chains: Array, replicas: Array, v: Array, gaps: Array, log_uniforms: Array
 ) -> tuple[Array, Array]:
-    """The chains by replica, and the replicas by chain, after the swaps of scan number `scan` (from
-    1): odd ones pair (0, 1), (2, 3), ..., even ones (1, 2), (3, 4) and so on."""
+    """Return the chains by replica, and the replicas by chain, after the swaps of scan number
+    `scan` (from 1): odd ones pair (0, 1), (2, 3), ..., even ones (1, 2), (3, 4) and so on."""
     chain = jnp.arange(len(chains), dtype=np.int32)
     partner = jnp.where((chain + scan) % 2 == 1, chain + 1, chain - 1)
     partner = jnp.where((partner < 0) | (partner >= len(chains)), chain, partner)
@@ -100,7 +100,7 @@ def swap(
 
 
 def _make_call(explore: Explore, n: int, n_statistics: int) -> Callable[..., Any]:
-    """The program: explore and swap `n` replicas, as many times as asked for."""
+    """Make the program: explore and swap `n` replicas, as many times as asked for."""
 
     def numpygeons_scans(
         n_scans: Array,
@@ -191,7 +191,7 @@ class DeviceDriver:
 
     @staticmethod
     def lower(explore: Explore, shapes: Shapes, *, single: bool) -> Lowered:
-        """Traces the program of one call; `single` is for programs of the CPU, which explore
+        """Trace the program of one call; `single` is for programs of the CPU, which explore
         replicas one by one."""
         n = shapes.n_chains
         noise = noise_of(shapes.given)

@@ -30,15 +30,16 @@ Explore = Callable[
 
 
 def at_least_two(rows: Any) -> Any:
-    """An array by chain with two rows at least, for a run of one chain: XLA does not read an index
-    into a single row, and ends the process over an operand that a single function does not read."""
+    """Return an array by chain with two rows at least, for a run of one chain: XLA does not read an
+    index into a single row, and ends the process over an operand that a single function does not
+    read."""
     rows = np.asarray(rows)
     return rows if len(rows) > 1 else np.concatenate([rows, rows])
 
 
 def make_explore(explorer: Explorer, evaluate: Evaluate, lanes: int = 1) -> Explore:
-    """The function that explores each replica of a worker once: one after another, or in batches
-    of `lanes`.
+    """Make the function that explores each replica of a worker once: one after another, or in
+    batches of `lanes`.
 
     Its arguments: how many of the rows are replicas, which of the reference's exact draws is due,
     chains (n_rows,), replicas, betas and tuning by chain (`at_least_two`), a batch of exact draws,

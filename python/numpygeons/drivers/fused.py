@@ -26,7 +26,7 @@ from numpygeons.xla.compilation import Lowered, Program, as_one_function, lower_
 
 
 def _make_round(explore: Explore, shapes: NextScan, dtype: str) -> Callable[..., Any]:
-    """The program: explore, call the coordinator, until it says stop."""
+    """Make the program: explore, call the coordinator, until it says stop."""
 
     def numpygeons_round(
         handle: Array,

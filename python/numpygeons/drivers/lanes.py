@@ -23,8 +23,8 @@ from numpygeons.settings import Lanes
 
 
 def width(lanes: Lanes, n_chains: int, driver: str) -> int:
-    """The width of all batches of a run; the same on any number of threads and ranks, because last
-    bits depend on it."""
+    """Choose the width of all batches of a run; the same on any number of threads and ranks,
+    because last bits depend on it."""
     if lanes == "auto":
         one_by_one = jax.default_backend() == "cpu" and driver != "device"
         return 1 if one_by_one else n_chains

@@ -29,7 +29,7 @@ for _target, _handler in engine.registrations().items():
 
 
 def _call_of(name: str) -> Primitive:
-    """A primitive that calls the handler of the model's number type."""
+    """Make a primitive that calls the handler of the model's number type."""
 
     def shapes(*operands: Any, results: Results, dtype: str) -> list[Any]:
         return [jax.core.ShapedArray(a.shape, a.dtype) for a in results]
@@ -50,13 +50,13 @@ _scan = _call_of("numpygeons_scan")
 
 
 def prepare(given: NextScan, dtype: str, handle: Array) -> NextScan:
-    """What `Coordinator::prepare` fills in: arrays of these shapes. `dtype` is the model's number
-    type; see `xla_handler.cpp` for the operands."""
+    """Ask for what `Coordinator::prepare` fills in: arrays of these shapes. `dtype` is the model's
+    number type; see `xla_handler.cpp` for the operands."""
     return NextScan(*_prepare.bind(handle, results=tuple(given), dtype=dtype))
 
 
 def scan(given: NextScan, dtype: str, handle: Array, explored: Explored) -> tuple[Array, NextScan]:
-    """What `Coordinator::scan` returns, whether to go on, and fills in, likewise."""
+    """Ask for what `Coordinator::scan` returns, whether to go on, and fills in, likewise."""
     results = (jax.ShapeDtypeStruct((), np.bool_), *given)
     goes_on, *following = _scan.bind(handle, *explored, results=results, dtype=dtype)
     return goes_on, NextScan(*following)

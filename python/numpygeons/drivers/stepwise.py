@@ -25,7 +25,7 @@ class StepwiseDriver:
 
     @staticmethod
     def lower(explore: Explore, shapes: Shapes, *, single: bool) -> Lowered:
-        """Traces the exploration; `single`: as one machine function if XLA can."""
+        """Trace the exploration; `single`: as one machine function if XLA can."""
 
         def make(one_function: bool) -> Explore:
             return as_one_function(explore) if one_function else explore
