@@ -181,7 +181,7 @@ def test_an_explorer_that_cannot_be_pickled_is_named(here, compiles_nothing):
 
 
 def test_a_path_is_no_target_that_can_be_written(here, compiles_nothing):
-    with pytest.raises(TypeError, match="a Path cannot be written to a checkpoint: give the model"):
+    with pytest.raises(TypeError, match="a TemperedPath cannot be written to a checkpoint: give"):
         run(as_path(normal), checkpoint=True)
 
 

@@ -45,8 +45,8 @@ def pickled(target: Any, explorer: Any) -> bytes:
     """
     if isinstance(target, TemperedPath) or target is None:
         raise TypeError(
-            "a Path cannot be written to a checkpoint: give the model, the NumPyroPath or the "
-            "JaxTarget that it was made of"
+            "a TemperedPath cannot be written to a checkpoint: give the model, the NumPyroPath or "
+            "the JaxTarget that it was made of"
         )
     for name, part in (
         (f"the target {_name(target)}", target),
