@@ -43,8 +43,8 @@ pybind11::array_t<T> copied(const std::vector<T>& values, std::vector<pybind11::
 template <class T, class Owner>
 pybind11::array_t<T> shared(const T* data, std::vector<pybind11::ssize_t> shape,
                             const std::shared_ptr<Owner>& owner) {
-  pybind11::capsule keep(new std::shared_ptr<Owner>(owner),
-                         [](void* p) { delete static_cast<std::shared_ptr<Owner>*>(p); });
+  const pybind11::capsule keep(new std::shared_ptr<Owner>(owner),
+                               [](void* p) { delete static_cast<std::shared_ptr<Owner>*>(p); });
   pybind11::array_t<T> array(std::move(shape), data, keep);
   array.attr("setflags")(pybind11::arg("write") = false);
   return array;

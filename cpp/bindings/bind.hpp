@@ -12,7 +12,7 @@ void bind_evidence(pybind11::module_& module);
 void bind_tuning(pybind11::module_& module);
 void bind_comm(pybind11::module_& module);
 void bind_engine(pybind11::module_& module);
-void bind_round_data(pybind11::module_& engine);  ///< called by bind_engine, on its submodule
-void bind_replay(pybind11::module_& engine);      ///< likewise
+void bind_round_data(const pybind11::module_& engine);  ///< called by bind_engine, on its submodule
+void bind_replay(pybind11::module_& engine);            ///< likewise
 
 }  // namespace numpygeons::bindings

@@ -34,7 +34,7 @@ void raise_interrupts() {
 }
 
 py::array_t<double> allgather(Communicator& self, const ArrayIn<double>& own) {
-  const std::size_t n = static_cast<std::size_t>(own.size());
+  const auto n = static_cast<std::size_t>(own.size());
   py::array_t<double> all({static_cast<py::ssize_t>(self.size()), own.size()});
   const std::span<const double> from = as_span(own);
   const std::span<double> to(all.mutable_data(), n * self.size());
@@ -63,6 +63,7 @@ Block checked_block(std::size_t n, std::size_t n_parts, std::size_t part) {
 
 void bind_comm(py::module_& module) {
   py::module_ comm = module.def_submodule("comm", "Ranks, and how replicas are split over them.");
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): pybind11 wants this type
   py::register_exception_translator([](std::exception_ptr error) {
     try {
       if (error) std::rethrow_exception(error);

@@ -70,7 +70,7 @@ void run_scans_in_python(Coordinator& coordinator, std::size_t worker, const py:
   });
 }
 
-void bind_coordinator(py::module_& module) {
+void bind_coordinator(const py::module_& module) {
   py::class_<Coordinator>(module, "Coordinator",
                           "Owns the index process and the recorders of a run.")
       .def(py::init([](std::uint64_t seed, std::size_t n_chains, std::size_t dimension,
@@ -194,6 +194,7 @@ void bind_coordinator(py::module_& module) {
 
 void bind_engine(py::module_& module) {
   py::module_ engine = module.def_submodule("engine", "Rounds and their records.");
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): pybind11 wants this type
   py::register_exception_translator([](std::exception_ptr error) {
     try {
       if (error) std::rethrow_exception(error);

@@ -82,7 +82,7 @@ const char* severity_name(const Flag& flag) {
   return flag.severity == Severity::warning ? "warning" : "wrong";
 }
 
-void bind_flags(py::module_& module) {
+void bind_flags(const py::module_& module) {
   py::class_<Flag>(module, "Flag", "Something to know about an estimate.")
       .def_readonly("name", &Flag::name)
       .def_property_readonly("severity", &severity_name)
@@ -144,6 +144,7 @@ void bind_pool(py::module_& module) {
       "pool",
       [](const std::vector<std::tuple<std::size_t, double, double, double, bool>>& rounds) {
         std::vector<RoundSummary> summaries;
+        summaries.reserve(rounds.size());
         for (const auto& [n_scans, log_z, variance, dof, flagged] : rounds) {
           summaries.push_back({.n_scans = n_scans,
                                .log_z = log_z,
@@ -270,9 +271,8 @@ void bind_variances(py::module_& module) {
         const auto schedule = as_vector(betas, "betas");
         const auto f = as_vector(start, "start");
         const auto a = as_vector(weights, "weights");
-        if (f.size() != schedule.size() || a.size() != schedule.size()) {
+        if (f.size() != schedule.size() || a.size() != schedule.size())
           throw std::invalid_argument("start and weights need one entry per chain");
-        }
         const auto [fit, influence] = unlocked([&] {
           check_log_ratios(log_ratios, schedule);
           const auto solution = mbar(log_ratios, schedule, f, a, n_steps);

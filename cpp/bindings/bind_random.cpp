@@ -121,7 +121,7 @@ void bind_random(py::module_& module) {
         std::uint32_t* out = keys.mutable_data();
         for (std::size_t i = 0; i < n; ++i) {
           const auto key = jax_key({seed, purpose, Replica{replica}, round, first_scan + i});
-          out = std::copy(key.begin(), key.end(), out);
+          out = std::ranges::copy(key, out).out;
         }
         return keys;
       },

@@ -120,7 +120,7 @@ std::shared_ptr<RoundData> round_data(std::uint32_t round, const ArrayIn<double>
   return data;
 }
 
-void bind_unfinished_round(py::module_& module) {
+void bind_unfinished_round(const py::module_& module) {
   using Round = UnfinishedRound;
   const auto array = [](auto Round::* field) {
     return
@@ -163,10 +163,10 @@ void bind_unfinished_round(py::module_& module) {
 
 }  // namespace
 
-void bind_round_data(py::module_& module) {
-  bind_unfinished_round(module);
+void bind_round_data(const py::module_& engine) {
+  bind_unfinished_round(engine);
   using Pointer = std::shared_ptr<RoundData>;
-  py::class_<RoundData, Pointer>(module, "RoundData", "Everything recorded in one round.")
+  py::class_<RoundData, Pointer>(engine, "RoundData", "Everything recorded in one round.")
       .def(py::init(&round_data), py::kw_only(), "round"_a, "v"_a, "replicas"_a, "statistic_sums"_a,
            "counts"_a, "means"_a, "squared_deviations"_a, "snapshots"_a, "snapshot_stride"_a,
            "n_restarts"_a, "n_round_trips"_a, "n_zero_likelihood"_a, "first_zero_likelihood"_a,

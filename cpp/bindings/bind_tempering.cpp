@@ -34,6 +34,7 @@ Schedule schedule_of(const Doubles& betas) {
 
 std::vector<Chain> chains_of(const Indices& array) {
   std::vector<Chain> chains;
+  chains.reserve(static_cast<std::size_t>(array.size()));
   for (py::ssize_t i = 0; i < array.size(); ++i) chains.push_back(Chain{array.data()[i]});
   return chains;
 }

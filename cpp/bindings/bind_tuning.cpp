@@ -21,7 +21,7 @@ using py::literals::operator""_a;
 
 namespace {
 
-void bind_proposals(py::module_& module) {
+void bind_proposals(const py::module_& module) {
   py::class_<Proposals>(module, "Proposals",
                         "Draws from mixtures of normals, one mixture per chain.")
       .def(py::init([](const ArrayIn<double>& log_weights, const ArrayIn<double>& means,

@@ -98,7 +98,8 @@ void add_handlers(pybind11::dict& handlers) {
   const auto add = [&](const char* what, XLA_FFI_Handler* function) {
     const pybind11::str name =
         pybind11::str("numpygeons_{}_{}").format(what, pybind11::dtype::of<Real>().attr("name"));
-    handlers[name] = pybind11::capsule(std::bit_cast<void*>(function), "xla._CUSTOM_CALL_TARGET");
+    handlers[name] =
+        pybind11::capsule(reinterpret_cast<void*>(function), "xla._CUSTOM_CALL_TARGET");
   };
   add("prepare", &handler<&Own::prepare>);
   add("scan", &handler<&Own::scan>);

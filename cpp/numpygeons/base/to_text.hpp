@@ -10,7 +10,7 @@ namespace numpygeons {
 /// The shortest decimal text that reads back as `number`: 0.4, 1e-300, -inf, nan.
 [[nodiscard]] inline std::string to_text(double number) {
   std::array<char, 32> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), number).ptr;
+  auto* const end = std::to_chars(text.data(), text.data() + text.size(), number).ptr;
   return {text.data(), end};
 }
 

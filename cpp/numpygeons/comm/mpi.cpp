@@ -23,8 +23,7 @@ namespace numpygeons {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using std::chrono::microseconds;
-using std::chrono::milliseconds;
+using std::chrono::microseconds, std::chrono::milliseconds;
 
 constexpr int n_spins = 20;  // tests before the core is offered to others
 // Then a wait sleeps a twentieth of its time. A large message moves on only while it is polled.
@@ -184,13 +183,11 @@ class Bound final : public MpiCommunicator {
   /// Waits for request_. Ranks may be more than cores, so the core is soon offered to others; a
   /// long wait sleeps, to leave the cores to what the others compute.
   void wait(const char* what, std::size_t n_bytes) {
-    const Clock::duration patience = n_bytes >= large ? Clock::duration(yields_for_large)
-                                     : crowded_       ? Clock::duration(yields_for_crowded)
-                                                      : Clock::duration(yields_for);
+    Clock::duration patience = crowded_ ? Clock::duration(yields_for_crowded) : yields_for;
+    if (n_bytes >= large) patience = yields_for_large;
     pending_ = true;
-    for (int i = 0; i < n_spins; ++i) {
-      if (done(what)) return void(pending_ = false);
-    }
+    for (int i = 0; i < n_spins && pending_; ++i) pending_ = !done(what);
+    if (!pending_) return;
     const auto start = Clock::now();
     auto next_look = start + between_looks;
     std::optional<Clock::time_point> last_chance;
@@ -227,11 +224,10 @@ class Bound final : public MpiCommunicator {
       int flag = 0;
       Status status;
       check(call_.iprobe(static_cast<int>(r), farewell_tag, comm_, &flag, &status), "MPI_Iprobe");
-      if (flag != 0) {
+      if (flag != 0)
         gone = peers_[r].name(r) + " has ended early";
-      } else if (!may_be_alive(peers_[r], peers_[rank_])) {
+      else if (!may_be_alive(peers_[r], peers_[rank_]))
         gone = peers_[r].name(r) + " was killed or crashed";
-      }
     }
   }
 

@@ -1,10 +1,10 @@
 /// Reads /proc: a process, when it began, and which processes it can see.
 #include "numpygeons/comm/peers.hpp"
 
-#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <fstream>
 #include <optional>
 #include <sstream>

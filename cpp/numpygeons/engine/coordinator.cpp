@@ -92,10 +92,10 @@ void Coordinator::prepare(std::size_t worker, const NextScan<Real>& next) const 
 
 /// Tells all ranks how this one's replicas fared, and takes note of the gravest signal.
 void Coordinator::exchange() {
-  const bool stops = stop_requested_.load(std::memory_order_relaxed);
-  const bool fails = worker_failed_.load(std::memory_order_relaxed);
-  const auto heard =
-      exchange_.gather(fails ? Signal::failed : (stops ? Signal::stop : Signal::go_on));
+  Signal own = Signal::go_on;
+  if (stop_requested_.load(std::memory_order_relaxed)) own = Signal::stop;
+  if (worker_failed_.load(std::memory_order_relaxed)) own = Signal::failed;
+  const auto heard = exchange_.gather(own);
   stopped_ |= heard.stop;
   failed_ |= heard.failed;
 }
@@ -167,7 +167,7 @@ bool Coordinator::scan(std::size_t worker, const Explored<Real>& explored,
   return take(worker, explored, [&] { prepare(worker, next); });
 }
 
-void Coordinator::fail(std::size_t) noexcept {
+void Coordinator::fail(std::size_t /*worker*/) noexcept {
   worker_failed_ = true;
   if (goes_on_) meet();
 }

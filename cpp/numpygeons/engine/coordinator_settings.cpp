@@ -5,7 +5,7 @@
 
 namespace numpygeons {
 
-const CoordinatorSettings& checked(const CoordinatorSettings& settings) {
+CoordinatorSettings checked(const CoordinatorSettings& settings) {
   check_count("n_chains", settings.n_chains, 1, most_chains);
   check_count("dimension", settings.dimension, 1, most_counted);
   check_count("n_normals", settings.n_normals, 0, most_counted);

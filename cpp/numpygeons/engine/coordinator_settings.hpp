@@ -23,6 +23,6 @@ struct CoordinatorSettings {
 
 /// The settings. Throws std::invalid_argument when n_chains or dimension is 0, or a count is more
 /// than can be.
-[[nodiscard]] const CoordinatorSettings& checked(const CoordinatorSettings& settings);
+[[nodiscard]] CoordinatorSettings checked(const CoordinatorSettings& settings);
 
 }  // namespace numpygeons

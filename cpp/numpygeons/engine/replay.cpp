@@ -7,6 +7,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "numpygeons/base/errors.hpp"
 #include "numpygeons/tempering/deo.hpp"
@@ -18,7 +19,7 @@ namespace {
 /// Fails where the swaps of the scan just taken led to other chains, by replica, than these.
 void check_chains(Coordinator& coordinator, std::span<const std::int32_t> chains) {
   const auto is_same = [](std::int32_t got, Chain wanted) {
-    return static_cast<std::uint32_t>(got) == wanted.value;
+    return std::cmp_equal(got, wanted.value);
   };
   const auto [got, wanted] =
       std::ranges::mismatch(chains, coordinator.index_process().chains(), is_same);

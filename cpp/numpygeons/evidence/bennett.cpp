@@ -85,8 +85,7 @@ Root solve(std::span<const double> lower, std::span<const double> upper, double 
 }  // namespace
 
 std::size_t Bennett::worst_pair() const noexcept {
-  return static_cast<std::size_t>(std::min_element(overlaps.begin(), overlaps.end()) -
-                                  overlaps.begin());
+  return static_cast<std::size_t>(std::ranges::min_element(overlaps) - overlaps.begin());
 }
 
 Bennett bennett(MatrixView<const double> v, std::span<const double> betas) {

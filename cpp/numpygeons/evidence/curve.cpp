@@ -46,6 +46,7 @@ class Curve {
       : v_(v), betas_(betas), round_(round) {
     if (round.method == EvidenceMethod::mbar) {
       std::vector<double> f;
+      f.reserve(round.log_z_by_chain.size());
       for (const double log_z : round.log_z_by_chain) f.push_back(-log_z);
       std::vector<double> weights(betas.size(), 1.0);
       weights[0] = round.reference_weight;
@@ -167,7 +168,7 @@ LogZDifference log_z_difference(MatrixView<const double> v,
   check_log_ratios(v, betas);
   check_replicas(replicas, v.n_rows, v.n_columns);
   check_queries(betas, round, v, queries);
-  const auto above = std::upper_bound(betas.begin(), betas.end(), std::min(from, to));
+  const auto above = std::ranges::upper_bound(betas, std::min(from, to));
   const auto base = static_cast<std::size_t>(above - betas.begin()) - 1;
   std::vector<CurvePoint> points = Curve(v, betas, round).points(queries, base);
   CurvePoint& end = points[1];

@@ -57,6 +57,7 @@ std::vector<double> energy_autocorrelation(MatrixView<const double> v,
     }
   }
   std::vector<double> result;
+  result.reserve(sums.size());
   for (const PairSums& chain : sums) result.push_back(chain.correlation());
   return result;
 }

@@ -42,7 +42,7 @@ std::optional<Flag> no_overlap_flag(const Bennett& pairs, std::span<const double
                                     std::size_t n_scans) {
   std::size_t n_pairs = 0;
   for (std::size_t i = 0; i < pairs.overlaps.size(); ++i) {
-    n_pairs += pairs.lacks_overlap(i, n_scans) ? 1 : 0;
+    n_pairs += pairs.lacks_overlap(i, n_scans) ? 1U : 0U;
   }
   if (n_pairs == 0) return std::nullopt;
   const std::size_t worst = pairs.worst_pair();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,7 +12,7 @@ namespace numpygeons {
 struct Bennett;
 
 /// How much a flag says against a result.
-enum class Severity {
+enum class Severity : std::uint8_t {
   note,     // worth knowing; the result stands
   warning,  // the result may be worse than its error says
   wrong,    // the result is wrong by more than its error says

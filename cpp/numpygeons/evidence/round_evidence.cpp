@@ -72,6 +72,7 @@ std::optional<double> weight_of_iid_reference(const Round& round, std::span<cons
 bool refine(const Round& round, bool reference_is_iid, RoundEvidence& result) {
   std::vector<double> weights(round.betas.size(), 1.0);
   std::vector<double> f;
+  f.reserve(result.log_z_by_chain.size());
   for (const double log_z : result.log_z_by_chain) f.push_back(-log_z);
   if (reference_is_iid) {
     const std::optional<double> weight = weight_of_iid_reference(round, f);

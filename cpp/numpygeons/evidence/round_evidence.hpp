@@ -12,7 +12,7 @@
 namespace numpygeons {
 
 /// How log Z of a round was found.
-enum class EvidenceMethod {
+enum class EvidenceMethod : std::uint8_t {
   none,     // one chain: nothing to compare
   bennett,  // sum over neighbouring pairs: too large for MBAR, or chains that do not overlap
   mbar,     // all chains together

@@ -12,7 +12,7 @@ Moments pooled(const Moments& a, const Moments& b) {
   if (b.count == 0) return a;
   Moments result = a;
   result.count = a.count + b.count;
-  const double n = static_cast<double>(result.count);
+  const auto n = static_cast<double>(result.count);
   const double share = static_cast<double>(b.count) / n;
   for (std::size_t k = 0; k < result.mean.size(); ++k) {
     const double gap = b.mean[k] - a.mean[k];

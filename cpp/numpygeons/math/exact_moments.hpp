@@ -1,6 +1,7 @@
 /// Accumulates means and variances whose bits do not depend on the order of the visits.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -37,7 +38,7 @@ class ExactMoments {
     ++count_;
     for (std::size_t k = 0; k < sum_.size(); ++k) {
       const double y = (static_cast<double>(x[k]) - centre_[k]) * steps_per_unit_[k];
-      const double clamped = y < -largest ? -largest : (y > largest ? largest : y);
+      const double clamped = std::clamp(y, -largest, largest);
       const auto q = static_cast<std::int64_t>(clamped);
       sum_[k] += q;
       squares_[k] += static_cast<Wide>(q) * q;

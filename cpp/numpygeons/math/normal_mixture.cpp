@@ -132,7 +132,7 @@ void maximize(const Standardized& s, const Shares& shares, NormalMixture& mixtur
     block_products(s.z.data(), rows, s.n, shares.width, d, block_means,
                    products.data() + b * component_block * triangle);
   }
-  const double n = static_cast<double>(s.n);
+  const auto n = static_cast<double>(s.n);
   std::vector<double> within(triangle, 0.0);
   const auto product = [&](std::size_t k, std::size_t place) {
     const std::size_t b = k / component_block;
@@ -194,7 +194,7 @@ void expect(const Standardized& s, const NormalMixture& mixture, Shares& shares)
       for (std::size_t k = 0; k < component_block; ++k)
         parts[first + k] = blocks.heights[first + k] - 0.5 * squares[k];
     }
-    const double highest = *std::max_element(parts.begin(), parts.end());
+    const double highest = std::ranges::max(parts);
     double* const row = shares.rows.data() + i * shares.width;
     block_exponentials(parts.data(), highest, shares.n_blocks, row);
     double sum = 0;
@@ -210,7 +210,8 @@ void expect(const Standardized& s, const NormalMixture& mixture, Shares& shares)
 
 NormalMixture fit_normal_mixture(std::span<const double> points, std::size_t dimension,
                                  std::size_t n_components, std::size_t n_steps) {
-  if (dimension == 0 || n_components == 0 || points.size() % std::max<std::size_t>(dimension, 1) ||
+  if (dimension == 0 || n_components == 0 ||
+      points.size() % std::max<std::size_t>(dimension, 1) != 0 ||
       points.size() / dimension < n_components)
     throw std::invalid_argument(
         "a mixture of " + std::to_string(n_components) + " normals needs as many points: got " +

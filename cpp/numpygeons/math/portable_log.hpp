@@ -20,7 +20,7 @@ namespace numpygeons {
   const double s2 = s * s;
   double series = 0.0;  // s2 <= 0.04: the first term left out is below 1e-18 of the sum
   for (int odd = 25; odd >= 3; odd -= 2) series = s2 * (1.0 / odd + series);
-  const double e = static_cast<double>(exponent);
+  const auto e = static_cast<double>(exponent);
   return e * log2_high + (2.0 * s + (2.0 * s * series + e * log2_low));
 }
 

@@ -65,7 +65,7 @@ __attribute__((target("avx2"))) void avx2_batch(const PhiloxCounter& first, cons
   }
 }
 
-const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
+const bool has_avx2 = __builtin_cpu_supports("avx2");
 
 #endif
 

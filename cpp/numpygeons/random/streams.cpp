@@ -54,8 +54,8 @@ void Stream::convert_words(std::span<Number> out, Convert convert) {
   while (done < out.size()) {
     if (position_ == end_) refill(out.size() - done);
     const std::size_t n = std::min(out.size() - done, end_ - position_);
-    std::transform(buffer_.begin() + position_, buffer_.begin() + position_ + n, out.begin() + done,
-                   convert);
+    std::ranges::transform(std::span(buffer_).subspan(position_, n), out.subspan(done).begin(),
+                           convert);
     position_ += n;
     done += n;
   }

@@ -27,7 +27,7 @@ class Ziggurat {
   static constexpr std::size_t n_strips = 256;
   static constexpr double edge = 3.654152885361008771645;  // where the tail begins
 
-  Ziggurat() {
+  Ziggurat() noexcept {
     constexpr double density_at_edge = 0.001260285930498597564;  // exp(-edge^2 / 2)
     constexpr double area = 0.004928673233974655362;             // of each strip
     width_[0] = area / density_at_edge;

@@ -29,7 +29,7 @@ void RoundTrips::record(std::span<const Chain> chains) {
   if (n_chains == 1) return;
   for (std::size_t i = 0; i < n_chains; ++i) {
     if (chains[i].value == 0) {
-      round_trips_[i] += trips_[i] == Trip::from_target ? 1 : 0;
+      round_trips_[i] += trips_[i] == Trip::from_target ? 1U : 0U;
       trips_[i] = Trip::from_reference;
     } else if (chains[i].value + 1 == n_chains && trips_[i] == Trip::from_reference) {
       ++restarts_[i];

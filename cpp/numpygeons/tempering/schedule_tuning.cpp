@@ -170,8 +170,8 @@ Schedule tuned_schedule(const Schedule& schedule, std::span<const double> reject
     if (!use_curve) return betas[1] * (share / sums[1]);
     return curve.solve(std::erf(0.5 * (share / scale)), betas[1]);
   };
-  const double step =
-      first == 1 && curve.step() > 0.0 ? (use_curve ? curve.step() * scale : shares[0]) : 0.0;
+  double step = 0.0;
+  if (first == 1 && curve.step() > 0.0) step = use_curve ? curve.step() * scale : shares[0];
 
   std::vector<double> next(betas.begin(), betas.end());
   const double total = sums.back();

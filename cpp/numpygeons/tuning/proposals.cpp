@@ -5,6 +5,7 @@
 #include <cmath>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "numpygeons/base/log_ratio.hpp"
 #include "numpygeons/math/component_blocks.hpp"
@@ -67,7 +68,7 @@ Proposals::Proposals(const ProposalTable& table)
   require_size("factors", factors_.size(), n * d * d);
   require_size("counts", counts_.size(), n_chains_);
   for (const std::int32_t count : counts_)
-    if (count < 0 || static_cast<std::size_t>(count) > n_most_)
+    if (count < 0 || std::cmp_greater(count, n_most_))
       throw std::invalid_argument("a chain takes between 0 and " + std::to_string(n_most_) +
                                   " proposals: got " + std::to_string(count));
   const std::size_t triangle = d * (d + 1) / 2, width = n_blocks_ * block;
@@ -77,7 +78,7 @@ Proposals::Proposals(const ProposalTable& table)
   block_whiteners_.assign(n_chains_ * width * triangle, 0.0);
   for (std::size_t c = 0; c < n_chains_; ++c) {
     const auto log_weights = table.log_weights.subspan(c * n_components_, n_components_);
-    const double highest = *std::max_element(log_weights.begin(), log_weights.end());
+    const double highest = std::ranges::max(log_weights);
     double sum = 0;
     for (std::size_t k = 0; k < n_components_; ++k) {
       const std::size_t row = c * n_components_ + k;

@@ -56,7 +56,7 @@ std::vector<std::size_t> tempered_sample(std::span<const double> v,
   for (std::size_t i = 0; i < v.size(); ++i) {
     if (std::isfinite(v[i])) log_weights[i] = beta * v[i] - log_mixture[i];
   }
-  const double highest = *std::max_element(log_weights.begin(), log_weights.end());
+  const double highest = std::ranges::max(log_weights);
   if (!std::isfinite(highest)) throw std::invalid_argument("no state has a finite V");
   for (double& weight : log_weights) weight -= highest;
   std::vector<double> weights(v.size());
