@@ -1,6 +1,7 @@
 """The Makefile and the hooks before a commit do what .ci/run does, and no step is missing."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -40,6 +41,35 @@ def test_ci_refuses_a_step_that_it_does_not_have():
     )
     assert done.returncode == 2
     assert "no step nonsense" in done.stderr
+
+
+def newest_where(folder, **exit_codes):
+    """What the step says where the PATH has these interpreters alone; they make nothing."""
+    for name, code in exit_codes.items():
+        python = folder / name.replace("_", ".")
+        python.write_text(f"#!/bin/sh\nexit {code}\n")
+        python.chmod(0o755)
+    step = "\n".join(["newest() {", *body_of("newest"), "}"])
+    done = subprocess.run(
+        [shutil.which("bash"), "-ec", f'say() {{ echo "$*"; }}\n{step}\nnewest'],
+        env={"PATH": str(folder), "environment": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def test_newest_says_that_it_is_skipped_where_no_python_makes_an_environment(tmp_path):
+    code, said = newest_where(tmp_path, python3_11=0, python3_13=1)
+    assert code == 0
+    assert "SKIPPED" in said
+
+
+def test_newest_takes_the_first_python_that_makes_an_environment(tmp_path):
+    code, said = newest_where(tmp_path, python3_14=1, python3_13=0, python3_12=0)
+    assert code != 0  # there is no pip in what this interpreter made
+    assert said == "newest versions, with python3.13\n"
 
 
 def test_hooks_run_the_commands_of_ci():
