@@ -164,10 +164,9 @@ def compilations(caplog):
 @pytest.mark.parametrize("n_rounds", [3, 8])
 def test_the_round_is_compiled_once_whatever_the_number_of_rounds(n_rounds, compilations):
     run(normal, n_rounds=n_rounds)
-    finished = [
-        m for m in compilations.messages if "Finished XLA compilation of jit(numpygeons_" in m
-    ]
-    assert sum("numpygeons_round" in m for m in finished) == 1
+    # Once a program: where XLA refuses an option, it says "finished" for each attempt.
+    started = [m for m in compilations.messages if "Compiling jit(numpygeons_" in m]
+    assert sum("numpygeons_round" in m for m in started) == 1
 
 
 def test_a_path_keeps_its_compiled_programs_for_further_seeds(compilations):

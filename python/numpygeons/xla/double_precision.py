@@ -74,7 +74,7 @@ class _Run:
         if name in SHAPED:
             return [np.asarray(SHAPED[name](params, *operands))]
         if name == "scan":
-            return self._scan(params, operands)
+            return self._scan(equation, operands)
         if name == "while":
             return self._while(params, operands)
         if name == "cond":
@@ -105,10 +105,16 @@ class _Run:
                 for new, old in zip(after, carry, strict=True)
             ]
 
-    def _scan(self, params: Any, operands: list[Values]) -> list[Values]:
-        n_consts, n_carry = params["num_consts"], params["num_carry"]
+    def _scan(self, equation: Any, operands: list[Values]) -> list[Values]:
+        params, body = equation.params, equation.params["jaxpr"]
+        body = getattr(body, "jaxpr", body)
+        # How many are constants and carried has other names in other versions of JAX; the
+        # sequences are those with an axis more outside of the body.
+        n_carry = len(body.outvars) - _n_sequences(equation.outvars, body.outvars)
+        n_before = len(operands) - _n_sequences(equation.invars, body.invars)
+        n_consts = n_before - n_carry
         constants = operands[:n_consts]
-        carry, sequences = operands[n_consts : n_consts + n_carry], operands[n_consts + n_carry :]
+        carry, sequences = operands[n_consts:n_before], operands[n_before:]
         steps = range(params["length"])
         made: list[list[Values]] = []
         for step in reversed(steps) if params["reverse"] else steps:
@@ -119,8 +125,12 @@ class _Run:
         if params["reverse"]:
             made.reverse()
         if not made:
-            return [*carry, *(np.zeros((0, *a.shape)) for a in params["jaxpr"].out_avals[n_carry:])]
+            return [*carry, *(np.zeros(atom.aval.shape) for atom in equation.outvars[n_carry:])]
         return [*carry, *(np.stack(column) for column in zip(*made, strict=True))]
+
+
+def _n_sequences(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    return sum(a.aval.ndim > b.aval.ndim for a, b in zip(outside, inside, strict=True))
 
 
 def _by_jax(equation: Any, operands: list[Values]) -> list[Values]:
