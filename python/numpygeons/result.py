@@ -223,6 +223,8 @@ class PT:
     def to_arviz(self, *, log_likelihood: bool | None = None) -> Any:
         """Return the draws for ArviZ: `InferenceData`, or a `DataTree` from ArviZ 1.0 on.
 
+        From 1.0 on ArviZ does not bring matplotlib: without it, its plots stay empty.
+
         Parameters
         ----------
         log_likelihood : bool, optional
