@@ -16,6 +16,7 @@ from typing import Any
 import jax
 
 RIGHT_NUMBERS: dict[str, Any] = {"xla_cpu_experimental_ynn_fusion_type": ""}
+_REFUSED: set[tuple[str, str]] = set()  # names and values that the XLA at hand does not know
 
 
 def compile_with(lowered: Any, options: dict[str, Any]) -> Callable[..., Any]:
@@ -39,7 +40,11 @@ def _known_right_numbers() -> dict[str, Any]:
 
 def _compiled(lowered: Any, options: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
     """Return the program and the options that were known."""
-    options = RIGHT_NUMBERS | options
+    options = {
+        name: value
+        for name, value in (RIGHT_NUMBERS | options).items()
+        if (name, str(value)) not in _REFUSED
+    }
     while True:
         try:
             return lowered.compile(compiler_options=options), options
@@ -47,4 +52,5 @@ def _compiled(lowered: Any, options: dict[str, Any]) -> tuple[Callable[..., Any]
             refused = [name for name in options if re.search(rf"option:? '?{name}\b", str(error))]
             if not refused:
                 raise
-            del options[refused[0]]
+            name = refused[0]
+            _REFUSED.add((name, str(options.pop(name))))
