@@ -37,6 +37,7 @@ def test_mrna_finds_both_modes_in_simulated_data():
     assert "both modes found: True" in run("mrna.py", "--rounds", "11")
 
 
+@pytest.mark.slow
 def test_mrna_finds_both_modes_in_the_real_data(reference):
     data = reference / "problems" / "data" / "mrna.json"
     assert "both modes found: True" in run("mrna.py", "--data", str(data), "--rounds", "11")

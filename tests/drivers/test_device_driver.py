@@ -126,7 +126,7 @@ def test_one_chain_and_two_are_no_special_case(x64, n_chains):
     assert_same_course(run(**settings), run(**settings, driver="fused"))
 
 
-@pytest.mark.usual("MOST_SCANS-4")
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "bound"), [("MOST_SCANS", 4), ("MOST_BYTES", 2_000)])
 def test_how_scans_are_cut_into_calls_does_not_show(monkeypatch, name, bound):
     settings = {"explorer": MALA(), "n_rounds": 5}

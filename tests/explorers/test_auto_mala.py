@@ -122,7 +122,7 @@ def test_what_travels_with_a_state_belongs_to_it(case):
         np.testing.assert_allclose(kept, fresh, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.usual("symmetric")
+@pytest.mark.slow
 def test_no_step_costs_more_gradients_than_the_plain_form_and_an_unchanged_one_costs_one(case):
     _, fast = case.fast()
     slow = case.slow_column("n_gradients")
@@ -221,6 +221,7 @@ def test_a_step_that_overflows_is_rejected_with_probability_zero(kind):
     np.testing.assert_array_equal(copies.statistics["acceptance"], 0)
 
 
+@pytest.mark.slow
 def test_a_state_that_no_step_leaves_ends_after_the_last_exponent():
     """All the world but one point has likelihood zero: the search gives up, and stays."""
 

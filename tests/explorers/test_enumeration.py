@@ -125,12 +125,7 @@ def one_step(make, preconditioner):
     return type(explorer)(**{**vars(explorer), "n_refresh": 1})
 
 
-@pytest.mark.usual(
-    "AutoHMC-mixed diagonal",
-    "AutoRWMH-mixed diagonal",
-    "AutoMALA asymmetric-dense",
-    "AutoMALA-identity",
-)
+@pytest.mark.usual("AutoHMC-mixed diagonal", "AutoMALA asymmetric-dense")
 @pytest.mark.parametrize("kind", PRECONDITIONERS)
 @pytest.mark.parametrize("name", SEARCHED)
 def test_a_searched_step_keeps_the_law(name, kind, monkeypatch):

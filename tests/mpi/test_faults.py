@@ -253,6 +253,7 @@ def check_kills(n_times, tmp_path, *given):
     return sum(check_killed(tmp_path / str(attempt), rng, *given) for attempt in range(n_times))
 
 
+@pytest.mark.slow
 def test_a_run_killed_whole_goes_on_with_others(tmp_path, mpiexec, environment, never_killed):
     pytest.importorskip("mpi4py", reason="no mpi4py: pip install 'numpygeons-core[mpi]'")
     assert check_kills(1, tmp_path, PARTITIONS[:2], mpiexec, environment, never_killed) >= 1

@@ -352,6 +352,7 @@ def test_a_distribution_whose_sampler_is_a_stub_is_refused():
         pigeons(others.dual_moon, n_chains=2, n_rounds=1, show_report=False)
 
 
+@pytest.mark.slow
 def test_params_of_a_decoder_are_fixed_with_a_warning():
     images = (np.arange(12).reshape(3, 4) % 3 == 0).astype(int)
     with pytest.warns(NumpygeonsWarning, match=r"param site 'decoder\$params' .*numpyro.sample"):

@@ -144,6 +144,7 @@ def damaged(content, generator):
     return bytes(data) if data != content else damaged(content, generator)
 
 
+@pytest.mark.slow
 def test_damaged_programs_are_compiled_again(cold, tmp_path):
     folder = tmp_path / "cache"
     first = run(ONE, folder)
@@ -218,13 +219,14 @@ def fresh():
     return jax.jit(lambda x: 2 * x + 1)
 
 
-@pytest.mark.slow
-def test_two_hundred_damaged_programs_are_compiled_again(folder, count):
+@pytest.mark.usual("10")
+@pytest.mark.parametrize("n_times", [10, 200])
+def test_a_damaged_program_is_compiled_again(n_times, folder, count):
     generator = np.random.default_rng(2)
     with kept_programs():
         fresh()(np.float32(1))
         (path,) = files(folder)
-        for _ in range(200):
+        for _ in range(n_times):
             path.write_bytes(damaged(path.read_bytes(), generator))
             before = count.compiled
             assert float(fresh()(np.float32(3))) == 7

@@ -25,6 +25,7 @@ from numpygeons.target.model.program import default_key, trace_model, typed_key
 from numpygeons.target.model.purity import changed_functions, recorded_twice
 from numpygeons.target.rewriting.program import rewritten
 from numpygeons.xla.garbage import paused_collector
+from numpygeons.xla.numpy_arrays import read_arrays_anew
 from numpygeons.xla.one_thread import one_thread
 from numpygeons.xla.traced import Traced
 
@@ -41,6 +42,10 @@ class NumPyroPath:
         Positional arguments of the model.
     model_kwargs : dict, optional
         Keyword arguments of the model.
+
+    Notes
+    -----
+    NumPy arrays among the arguments are copied: what is done to them later does not show.
 
     Examples
     --------
@@ -76,6 +81,19 @@ class NumPyroPath:
                 "model_kwargs must be a dict from argument names to values, got "
                 f"{type(self.model_kwargs).__name__}; for instance model_kwargs={{'y': data}}"
             )
+        for name in ("model_args", "model_kwargs"):
+            object.__setattr__(self, name, _with_own_arrays(getattr(self, name)))
+
+
+def _with_own_arrays(value: Any) -> Any:
+    """Copy the NumPy arrays in tuples, lists and dictionaries."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if type(value) in (tuple, list):
+        return type(value)(map(_with_own_arrays, value))
+    if type(value) is dict:
+        return {key: _with_own_arrays(part) for key, part in value.items()}
+    return value
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -242,6 +260,7 @@ def as_path(
     >>> path.dimension, path.observed
     (1, ('y',))
     """
+    read_arrays_anew()
     if isinstance(target, NumPyroPath | JaxTarget | TemperedPath):
         if len(model_args) or model_kwargs:
             raise ValueError(
