@@ -33,6 +33,12 @@ WAYS = {
 }
 
 
+@pytest.fixture
+def mended():
+    if not read_arrays_anew():
+        pytest.skip("this JAX keeps nothing of what it reads")
+
+
 def v_at_zero(path):
     return float(jax.jit(path.v)(jnp.zeros(1)))
 
@@ -70,7 +76,7 @@ def test_double_precision_has_all_digits_after_single_precision(way):
     assert double == pytest.approx(stats.norm.logpdf(y).sum(), rel=1e-14)
 
 
-def test_what_was_traced_in_double_precision_does_not_change_with_the_data(x64):
+def test_what_was_traced_in_double_precision_does_not_change_with_the_data(mended, x64):
     y = np.array([0.4, -1.1])
     path = as_path(closed_over(y))
     before = float(path.v(jnp.zeros(1)))
@@ -78,8 +84,7 @@ def test_what_was_traced_in_double_precision_does_not_change_with_the_data(x64):
     assert float(path.v(jnp.zeros(1))) == before
 
 
-def test_an_array_is_one_constant_however_often_it_is_read(precision):
-    read_arrays_anew()
+def test_an_array_is_one_constant_however_often_it_is_read(mended, precision):
     y = np.array([0.4, np.nan, 2.0])
     assert len(jax.make_jaxpr(lambda x: jnp.sum(x * y) + jnp.sum(jnp.asarray(y)))(1.0).consts) == 1
 
@@ -89,8 +94,7 @@ def test_an_array_is_one_constant_however_often_it_is_read(precision):
     [np.arange(3), np.array([True, False]), np.array(2.5), np.zeros((0, 2)), np.ones((4, 3)).T],
     ids=["integers", "truth values", "a number", "nothing", "transposed"],
 )
-def test_other_arrays_are_read_as_before(array, precision):
-    read_arrays_anew()
+def test_other_arrays_are_read_as_before(array, mended, precision):
     taken = jnp.asarray(array)
     assert taken.shape == array.shape
     assert taken.dtype == jax.dtypes.canonicalize_dtype(array.dtype)
